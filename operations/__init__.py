@@ -1,1 +1,1 @@
-"""What people run around `pulumi up`: the commands of `./railyard`. Speaks to stacks through `pulumi.automation` alone."""
+"""What people run around `pulumi up`: the commands of `./railyard`. Speaks to stacks through `pulumi.automation`."""
