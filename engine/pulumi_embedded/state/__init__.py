@@ -1,1 +1,1 @@
-"""What a deployment is: resource states, their JSON on disk, the encryption of their secrets. No file is opened here."""
+"""What a deployment is: resource states, their JSON on disk, the encryption of secrets. No file is opened here."""
