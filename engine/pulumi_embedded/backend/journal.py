@@ -1,0 +1,199 @@
+"""The durable record of a running update, one checksummed line an entry, on disk before the engine goes on.
+
+The first line names the checkpoint that the entries build on; before a checkpoint made of them is written, its own
+digest is appended. So a later command can tell an unfolded journal from a folded one, and from one whose state has been
+changed by somebody else since. Secrets in entries are sealed exactly as in the checkpoint.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import threading
+import zlib
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from pulumi_embedded.backend.files import explain, make_folder, read_limited, sync_folder, write_atomic
+from pulumi_embedded.errors import EngineError, StateError
+from pulumi_embedded.state.resource import ResourceState
+from pulumi_embedded.state.sealing import Sealer
+
+_START, _FINISH = "start", "finish"
+_SEALED = ("inputs", "outputs", "replacementTrigger")
+
+
+def _line(entry: dict[str, Any]) -> bytes:
+    text = json.dumps(entry, separators=(",", ":"), ensure_ascii=False).encode()
+    return b"%08x %s\n" % (zlib.crc32(text), text)
+
+
+def _entry(line: bytes) -> dict[str, Any] | None:
+    """Return the entry of one line, None when the line is not whole."""
+    checksum, space, text = line.partition(b" ")
+    try:
+        if not space or int(checksum, 16) != zlib.crc32(text):
+            return None
+        entry = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return entry if isinstance(entry, dict) else None
+
+
+def _seal_resource(resource: Any, sealer: Sealer) -> Any:
+    data = resource.to_json() if isinstance(resource, ResourceState) else resource
+    if not isinstance(data, dict):
+        return data
+    urn = data.get("urn", "")
+    return {
+        key: sealer.seal(value, f"{urn}.{key}") if key in _SEALED and value is not None else value
+        for key, value in data.items()
+    }
+
+
+class JournalWriter:
+    """Appends entries. Each is on disk when `append` returns; the cost does not depend on the stack's size."""
+
+    def __init__(self, path: Path, sealer: Sealer, base_digest: str, head: dict[str, Any]) -> None:
+        """Start a new journal at `path`.
+
+        Args:
+            path: where; there must be none (a left one is folded first).
+            sealer: seals the secrets in resources.
+            base_digest: SHA-256 (hex) of the checkpoint that the entries build on.
+            head: what else the first line says (kind of update, time, process).
+
+        Raises:
+            EngineError: the system refuses.
+        """
+        self._path = path
+        self._sealer = sealer
+        self._lock = threading.Lock()
+        make_folder(path.parent)
+        try:
+            self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
+            self._write({"kind": _START, "base": base_digest, **head})
+            sync_folder(path.parent)
+        except OSError as error:
+            raise EngineError(f"the journal {path} cannot be written: {explain(error)}") from None
+
+    def append(self, entry: dict[str, Any]) -> None:
+        """Write one entry of the deployment engine; "resource" in it is a resource's JSON or state, secrets readable.
+
+        Raises:
+            EngineError: the system refuses (no space); the update must stop then.
+        """
+        sealed = {
+            key: _seal_resource(value, self._sealer)
+            if key == "resource"
+            else self._sealer.seal(value, f"journal.{key}")
+            for key, value in entry.items()
+        }
+        try:
+            self._write({"kind": "entry", "entry": sealed})
+        except OSError as error:
+            raise EngineError(f"the journal {self._path} cannot be written: {explain(error)}") from None
+
+    def finish(self, checkpoint_digest: str) -> None:
+        """Record that the checkpoint with this SHA-256, about to be written, holds everything in this journal."""
+        try:
+            self._write({"kind": _FINISH, "checkpoint": checkpoint_digest})
+        except OSError as error:
+            raise EngineError(f"the journal {self._path} cannot be written: {explain(error)}") from None
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        data = _line(entry)
+        with self._lock:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+            os.fdatasync(self._descriptor)
+
+    def close(self) -> None:
+        """Close the file; it stays."""
+        if self._descriptor >= 0:
+            os.close(self._descriptor)
+            self._descriptor = -1
+
+    def remove(self) -> None:
+        """Close and remove the file: its entries are in the checkpoint."""
+        self.close()
+        self._path.unlink(missing_ok=True)
+        sync_folder(self._path.parent)
+
+    def __enter__(self) -> JournalWriter:
+        """Return the open journal."""
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        """Close the file; it stays until `remove`."""
+        self.close()
+
+
+@dataclass
+class Journal:
+    """A journal as read."""
+
+    base_digest: str
+    head: dict[str, Any] = field(default_factory=dict)
+    entries: list[dict[str, Any]] = field(default_factory=list)
+    finished_digests: set[str] = field(default_factory=set)
+
+
+def read_journal(path: Path) -> Journal | None:
+    """Return the journal at `path`, None when there is none or it was torn before its first line was whole.
+
+    A last line that is not whole was never acknowledged and is dropped.
+
+    Raises:
+        StateError: a line in the middle is damaged; the file is kept aside and named in the message.
+    """
+    try:
+        lines = read_limited(path).split(b"\n")
+    except FileNotFoundError:
+        return None
+    parsed = [_entry(line) for line in lines if line]
+    if parsed and parsed[-1] is None:
+        parsed.pop()
+    if not parsed:
+        return None
+    if any(entry is None for entry in parsed) or (parsed[0] or {}).get("kind") != _START:
+        raise _damaged(path)
+    first = parsed[0] or {}
+    journal = Journal(base_digest=str(first.get("base", "")), head=first)
+    for entry in filter(None, parsed[1:]):
+        if entry.get("kind") == _FINISH:
+            journal.finished_digests.add(str(entry.get("checkpoint")))
+        elif entry.get("kind") == "entry" and isinstance(entry.get("entry"), dict):
+            journal.entries.append(entry["entry"])
+        else:
+            raise _damaged(path)
+    return journal
+
+
+def mark_finished(path: Path, checkpoint_digest: str) -> None:
+    """Add to a left journal that the checkpoint with this SHA-256 holds its entries; its torn last line goes."""
+    whole = [line for line in read_limited(path).split(b"\n") if line and _entry(line) is not None]
+    finish = _line({"kind": _FINISH, "checkpoint": checkpoint_digest})
+    write_atomic(path, b"\n".join([*whole, finish]))
+
+
+def _damaged(path: Path) -> StateError:
+    aside = set_aside(path, "corrupt")
+    return StateError(
+        f"the journal of an interrupted update is damaged in the middle and was kept aside as {aside}; the state is "
+        "that of before that update: run `pulumi refresh`, then repeat the command"
+    )
+
+
+def set_aside(path: Path, why: str) -> Path:
+    """Move a journal out of the way, never over another file; return where it is now."""
+    number = 1
+    while (aside := path.with_name(f"{path.name}.{why}-{number}")).exists():
+        number += 1
+    path.rename(aside)
+    sync_folder(path.parent)
+    return aside

@@ -1,0 +1,103 @@
+"""What the state of a stack is after an interrupted update: the last checkpoint with the journal folded into it.
+
+Folding needs no passphrase: resources go through it with their secrets sealed.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+
+from pulumi_embedded.backend.history import add_backup
+from pulumi_embedded.backend.journal import Journal, mark_finished, read_journal, set_aside
+from pulumi_embedded.backend.layout import Checkpoint, Layout, StackName, format_time
+from pulumi_embedded.errors import StateError
+from pulumi_embedded.state.deployment import Deployment, new_manifest
+from pulumi_embedded.state.resource import ResourceState
+
+
+@dataclass(frozen=True)
+class CurrentState:
+    """A stack's state now.
+
+    `digest` is that of the checkpoint file; `folded` counts the journal entries that `deployment` holds beyond it.
+    """
+
+    checkpoint: Checkpoint
+    deployment: Deployment
+    folded: int
+    journal_left: bool = False
+
+    @property
+    def digest(self) -> str:
+        """SHA-256 (hex) of the checkpoint file."""
+        return self.checkpoint.digest
+
+
+def read_current(layout: Layout, name: StackName) -> CurrentState:
+    """Return the stack's state, an interrupted update's journal folded in memory; nothing is written.
+
+    Raises:
+        StackNotFoundError: no such stack.
+        StateError: the checkpoint or the journal is damaged, or the journal belongs to another state.
+    """
+    checkpoint = layout.read(name)
+    base = checkpoint.deployment or Deployment()
+    path = layout.journal_path(name)
+    journal = read_journal(path)
+    if journal is None:
+        return CurrentState(checkpoint, base, 0, journal_left=path.exists())
+    if checkpoint.digest in journal.finished_digests:
+        return CurrentState(checkpoint, base, 0, journal_left=True)
+    if checkpoint.digest != journal.base_digest:
+        if not journal.entries:
+            return CurrentState(checkpoint, base, 0, journal_left=True)
+        raise StateError(
+            f"the journal of an interrupted update of stack '{name.stack}' belongs to another state than the present "
+            f"one, which was changed since; it was moved to {set_aside(path, 'foreign')}: run `pulumi refresh` so "
+            "that the state is true again"
+        )
+    return CurrentState(checkpoint, _fold(base, journal, layout), len(journal.entries), journal_left=True)
+
+
+def _fold(base: Deployment, journal: Journal, layout: Layout) -> Deployment:
+    from pulumi_embedded.deploy.fold import fold
+
+    resources, pending = fold(
+        [ResourceState.from_json(resource) for resource in base.resources],
+        [
+            (str(operation.get("type", "")), ResourceState.from_json(operation.get("resource") or {}))
+            for operation in base.pending_operations
+        ],
+        journal.entries,
+    )
+    return Deployment(
+        manifest=new_manifest(format_time(layout.now_ns())),
+        resources=[state.to_json() for state in resources],
+        pending_operations=[{"resource": state.to_json(), "type": kind} for kind, state in pending],
+        secrets_providers=base.secrets_providers,
+        metadata=base.metadata,
+        extra=base.extra,
+    )
+
+
+def fold_to_disk(layout: Layout, name: StackName) -> CurrentState:
+    """Write what `read_current` finds as the new checkpoint and remove the journal. The caller holds the lock.
+
+    Raises:
+        StackNotFoundError, StateError: as `read_current`.
+        EngineError: the system refuses to write.
+    """
+    current = read_current(layout, name)
+    path = layout.journal_path(name)
+    if current.folded:
+        data = layout.encode(name, current.deployment)
+        # Said first: a crash after the checkpoint and before the removal must not look like somebody else's change.
+        mark_finished(path, hashlib.sha256(data).hexdigest())
+        layout.write_encoded(name, data)
+        add_backup(layout, name)
+    if current.journal_left:
+        path.unlink(missing_ok=True)
+    if not current.folded:
+        return current
+    return CurrentState(layout.read(name), current.deployment, current.folded)
