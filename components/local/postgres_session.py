@@ -1,0 +1,83 @@
+"""Statements a superuser runs in the stack's PostgreSQL, with errors told in one sentence."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+import psycopg
+from psycopg import sql
+
+from components.local.errors import LocalPlatformError
+
+CONNECT_TIMEOUT_SECONDS = 5
+SUPERUSER = "postgres"
+
+
+class PostgresDownError(LocalPlatformError):
+    """Nobody answers at PostgreSQL's address."""
+
+
+@dataclass(frozen=True)
+class Login:
+    """Where and as whom to connect. `password` is a secret: never print one of these."""
+
+    port: int
+    password: str
+    user: str = SUPERUSER
+    database: str = "postgres"
+
+    def __repr__(self) -> str:
+        return f"Login({self.user}@127.0.0.1:{self.port}/{self.database})"
+
+
+@contextmanager
+def session(login: Login) -> Iterator[psycopg.Connection]:
+    """A connection in autocommit mode.
+
+    Raises:
+        PostgresDownError: nobody answers.
+        LocalPlatformError: the login or a statement is refused.
+    """
+    try:
+        connection = psycopg.connect(
+            host="127.0.0.1",
+            port=login.port,
+            user=login.user,
+            password=login.password,
+            dbname=login.database,
+            connect_timeout=CONNECT_TIMEOUT_SECONDS,
+            autocommit=True,
+        )
+    except psycopg.OperationalError as error:
+        text = str(error).strip().splitlines()[-1]
+        if "refused" in text or "timeout" in text:
+            raise PostgresDownError(f"PostgreSQL does not answer on 127.0.0.1:{login.port}: run `up` again.") from None
+        raise LocalPlatformError(f"PostgreSQL refused the login of {login.user}: {text}") from None
+    with connection:
+        try:
+            yield connection
+        except psycopg.Error as error:
+            raise LocalPlatformError(f"PostgreSQL refused a statement: {str(error).strip().splitlines()[0]}.") from None
+
+
+def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
+    """Set a role's password by its SCRAM verifier, so that the password itself reaches neither server nor log."""
+    verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
+    connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
+
+
+def can_log_in(login: Login) -> bool:
+    """Whether the role exists with this password.
+
+    Raises:
+        PostgresDownError: nobody answers, so it cannot be told.
+    """
+    try:
+        with session(login):
+            return True
+    except PostgresDownError:
+        raise
+    except LocalPlatformError:
+        return False

@@ -1,0 +1,196 @@
+"""supervisord: its settings files, whether it runs, and its XML-RPC interface."""
+
+from __future__ import annotations
+
+import base64
+import http.client
+import shlex
+import xmlrpc.client
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from components.local.errors import LocalPlatformError
+from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, is_alive
+
+USERNAME = "railyard"
+RPC_TIMEOUT_SECONDS = 15.0
+LOG_BYTES = 20_000_000
+# supervisord's fault codes (supervisor.xmlrpc.Faults).
+BAD_NAME, ALREADY_ADDED, NOT_RUNNING, ALREADY_STARTED, SPAWN_ERROR = 10, 90, 70, 60, 50
+
+
+def _quoted(value: str) -> str:
+    """`value` between quotes for supervisord's `environment`, which knows no escapes."""
+    if "\n" in value or ('"' in value and "'" in value):
+        raise LocalPlatformError(
+            "supervisord cannot pass an environment value with a line break or with both kinds of quotes: "
+            f"shorten or reword {value[:20]!r}…"
+        )
+    quote = "'" if '"' in value else '"'
+    return f"{quote}{value}{quote}"
+
+
+def daemon_settings(stack: Path, port: int, password: str) -> str:
+    """supervisord.conf of the stack in folder `stack`. It holds the password: write it to a 0600 file."""
+    folder = stack / "supervisor"
+
+    def escaped(value: object) -> str:
+        return str(value).replace("%", "%%")
+
+    return f"""\
+[supervisord]
+logfile={escaped(stack / "logs" / "supervisord.log")}
+logfile_maxbytes=5MB
+logfile_backups=1
+pidfile={escaped(folder / "supervisord.pid")}
+directory=/
+childlogdir={escaped(stack / "logs")}
+umask=077
+nodaemon=false
+nocleanup=true
+
+[inet_http_server]
+port=127.0.0.1:{port}
+username={USERNAME}
+password={escaped(password)}
+
+[rpcinterface:supervisor]
+supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
+
+[include]
+files={escaped(folder / "processes" / "*.conf")}
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """What supervisord runs under one name."""
+
+    name: str
+    command: Sequence[str]
+    directory: str
+    environment: Mapping[str, str]
+    account: str
+    log: str
+    stop_signal: str
+    stop_wait_seconds: int
+
+    def settings(self, stack: Path) -> str:
+        """The program's section. No autostart, no autorestart: a dead process is drift that `up` heals in order."""
+        variables = {**self.environment, STACK_VARIABLE: str(stack), PROCESS_VARIABLE: self.name}
+        lines = {
+            "command": shlex.join(self.command),
+            "directory": self.directory,
+            "environment": ",".join(f"{key}={_quoted(value)}" for key, value in sorted(variables.items())),
+            "autostart": "false",
+            "autorestart": "false",
+            "startsecs": "0",
+            "startretries": "0",
+            "stopsignal": self.stop_signal,
+            "stopwaitsecs": str(self.stop_wait_seconds),
+            "killasgroup": "true",
+            "redirect_stderr": "true",
+            "stdout_logfile": self.log,
+            "stdout_logfile_maxbytes": str(LOG_BYTES),
+            "stdout_logfile_backups": "1",
+        }
+        if self.account:
+            lines["user"] = self.account
+        body = "\n".join(f"{key}={value.replace('%', '%%')}" for key, value in lines.items())
+        return f"[program:{self.name}]\n{body}\n"
+
+
+def running_daemon(stack: Path) -> psutil.Process | None:
+    """The supervisord of this stack, by its pidfile; None when that pid is dead or is another program by now."""
+    pidfile = stack / "supervisor" / "supervisord.pid"
+    try:
+        process = psutil.Process(int(pidfile.read_text().strip()))
+        if is_alive(process) and any(str(stack / "supervisor") in argument for argument in process.cmdline()):
+            return process
+    except (FileNotFoundError, ValueError, psutil.Error):
+        pass
+    return None
+
+
+class _Transport(xmlrpc.client.Transport):
+    def make_connection(self, host: Any) -> http.client.HTTPConnection:
+        connection = super().make_connection(host)
+        connection.timeout = RPC_TIMEOUT_SECONDS
+        return connection
+
+
+class SupervisorDownError(LocalPlatformError):
+    """Nobody answers at supervisord's address, or it is a stranger who refuses our password."""
+
+
+class Supervision:
+    """A client of one supervisord.
+
+    Args:
+        address: "127.0.0.1:<port>".
+        password_file: the 0600 file with its password.
+    """
+
+    def __init__(self, address: str, password_file: Path) -> None:
+        try:
+            password = password_file.read_text().strip()
+        except FileNotFoundError:
+            raise SupervisorDownError(
+                f"The password of supervisord, {password_file}, is gone: run `up` again."
+            ) from None
+        # In a header, never in the URL, which xmlrpc.client would print in its errors.
+        token = base64.b64encode(f"{USERNAME}:{password}".encode()).decode()
+        transport = _Transport(headers=[("Authorization", f"Basic {token}")])
+        self._address = address
+        self._rpc = xmlrpc.client.ServerProxy(f"http://{address}/RPC2", transport=transport).supervisor
+
+    def _call(self, method: str, *arguments: object, unless: Sequence[int] = ()) -> Any:
+        try:
+            return getattr(self._rpc, method)(*arguments)
+        except xmlrpc.client.Fault as fault:
+            if fault.faultCode in unless:
+                return None
+            raise LocalPlatformError(f"supervisord refused {method}: {fault.faultString}.") from None
+        except xmlrpc.client.ProtocolError as error:
+            raise SupervisorDownError(
+                f"On {self._address} is another than this stack's supervisord (HTTP {error.errcode}): run `up` again."
+            ) from None
+        except (OSError, http.client.HTTPException) as error:
+            raise SupervisorDownError(
+                f"supervisord does not answer on {self._address} ({error}): run `up` again."
+            ) from None
+
+    def state(self, name: str) -> str:
+        """State name of a process ("RUNNING", "EXITED", ...); "" when supervisord does not know it."""
+        information = self._call("getProcessInfo", name, unless=[BAD_NAME])
+        return str(information["statename"]) if information else ""
+
+    def pid(self, name: str) -> int:
+        """Process id, 0 when it does not run."""
+        information = self._call("getProcessInfo", name, unless=[BAD_NAME])
+        return int(information["pid"]) if information else 0
+
+    def exit_status(self, name: str) -> int:
+        """Exit status of the last run; negative or above 128 for a signal."""
+        return int(self._call("getProcessInfo", name)["exitstatus"])
+
+    def request_stop(self, name: str) -> None:
+        """Ask supervisord to stop a process; it sends SIGKILL itself when the process takes too long."""
+        self._call("stopProcess", name, False, unless=[NOT_RUNNING, BAD_NAME])
+
+    def forget(self, name: str) -> None:
+        """Take a stopped process out of supervisord."""
+        self._call("removeProcessGroup", name, unless=[BAD_NAME])
+
+    def learn(self, name: str) -> None:
+        """Read the settings files again and take in the process `name`."""
+        self._call("reloadConfig")
+        self._call("addProcessGroup", name, unless=[ALREADY_ADDED])
+
+    def request_start(self, name: str) -> None:
+        """Start a process; whether it lives is for the caller to watch."""
+        self._call("startProcess", name, False, unless=[ALREADY_STARTED, SPAWN_ERROR])
