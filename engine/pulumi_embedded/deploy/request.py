@@ -17,7 +17,10 @@ DEFAULT_PARALLEL = 16
 
 
 class JournalWriter(Protocol):
-    """The durable record of a running update (`backend/journal.py`)."""
+    """The durable record of a running update (`backend/journal.py`).
+
+    A writer may also have `append_many(entries)`, which makes a batch durable at once; it is used when it is there.
+    """
 
     def append(self, entry: dict[str, Any]) -> None:
         """Write one entry; when this returns it survives a power cut."""
