@@ -7,6 +7,7 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 from operations.errors import OperationError
 
@@ -58,6 +59,11 @@ class State:
         return self.folder / "local"
 
     @property
+    def own(self) -> Path:
+        """What the commands keep for themselves while the stack is up: their API key, when they last paid."""
+        return self.folder / "operations"
+
+    @property
     def settings_copy(self) -> Path:
         """What `Pulumi.local.yaml` held last: the secrets the stack's data was made with."""
         return self.folder / "settings" / "Pulumi.local.yaml"
@@ -69,14 +75,15 @@ class State:
 
     @property
     def backend_url(self) -> str:
-        return f"file://{self.folder}"
+        return f"file://{quote(str(self.folder))}"
 
     def locks(self, stack: str) -> Path:
         """Where the engine keeps a stack's locks."""
         return self.folder / ".pulumi" / "locks" / "organization" / "railyard" / stack
 
-    def checkpoint(self, stack: str) -> Path:
-        return self.folder / ".pulumi" / "stacks" / "railyard" / f"{stack}.json"
+    def has_checkpoint(self, stack: str) -> bool:
+        """Whether the backend knows the stack; a checkpoint may be compressed."""
+        return any((self.folder / ".pulumi" / "stacks" / "railyard").glob(f"{stack}.json*"))
 
     def make(self) -> None:
         """Make the folder. Others may pass through it but not look around: PostgreSQL may run under another account.

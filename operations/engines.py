@@ -124,7 +124,7 @@ def ensure_passphrase(state: State) -> None:
     """
     if state.passphrase.exists():
         return
-    if state.checkpoint("local").exists() or state.settings_copy.exists():
+    if state.has_checkpoint("local") or state.settings_copy.exists():
         raise OperationError(
             f"{state.passphrase} is gone, and without it nobody can read the secrets of the stack in {state.folder}: "
             "put the file back, or end the stack's processes and remove that folder to begin anew."

@@ -1,1 +1,1 @@
-"""The commands of `./railyard`, one a file. What a command needs is imported when it runs, so that `--help` is quick."""
+"""The commands of `./railyard`, one a file. Each imports what it needs when it runs, so that `--help` is quick."""

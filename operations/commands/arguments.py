@@ -1,0 +1,10 @@
+"""Arguments that several commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+StackName = Annotated[str, typer.Argument(metavar="STACK", help="The stack; local is the one on this machine.")]
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead, for programs.")]

@@ -1,0 +1,30 @@
+"""`./railyard preview`."""
+
+from __future__ import annotations
+
+from operations.commands.arguments import StackName
+
+
+def preview(stack: StackName = "local") -> None:
+    """Show what `up` would change, and what the policies say of it. Makes nothing but the stack's settings.
+
+    Looks at what really runs: a process that died shows as a change.
+    """
+    from rich.console import Console
+
+    from operations.checkout import State
+    from operations.converging import plan, prepare
+    from operations.progress import Phases
+    from operations.stacks import require_local
+    from operations.watching import DONE
+
+    require_local(stack)
+    console = Console(highlight=False)
+    phases = Phases(console)
+    state = State.of_this_checkout()
+    state.make()
+    watcher = plan(prepare(stack, state, phases), phases)
+    for operation, kind, name in watcher.steps:
+        console.print(f"  {DONE.get(operation, operation)} {kind} {name}", markup=False)
+    if watcher.steps:
+        console.print("\nRun ./railyard up to do it.", markup=False)

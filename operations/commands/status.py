@@ -1,0 +1,65 @@
+"""`./railyard status`."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+from operations.commands.arguments import Json, StackName
+
+if TYPE_CHECKING:
+    from operations.local_stack import Deployed
+
+
+def status(stack: StackName = "local", as_json: Json = False) -> None:
+    """Show what runs where, which release it is, and whether the ledger balances. Asks each service itself."""
+    from operations.local_stack import deployed
+    from operations.probes import probe_all
+
+    there = deployed(stack)
+    probed = probe_all(there.outputs.services)
+    book = _ledger(there)
+    if as_json:
+        from operations.report import DOWN, RUNNING
+
+        document = {
+            "stack": stack,
+            "platform": "local",
+            "release": there.outputs.release,
+            "url": there.outputs.url,
+            "services": [
+                {"name": service.name, "state": RUNNING if answers else DOWN, "address": service.address}
+                for service, answers in probed
+            ],
+            "ledger": book,
+            "state": str(there.opened.state.folder),
+            "engine": there.opened.engine.kind,
+        }
+        print(json.dumps(document, indent=2))  # noqa: T201
+        return
+    from rich.console import Console
+
+    from operations import report
+
+    console = Console(highlight=False)
+    console.print(f"{stack}, release {there.outputs.release}, at {there.outputs.url}", markup=False)
+    console.print(f"state in {there.opened.state.folder} ({there.opened.engine.title})\n", markup=False)
+    report.services(console, probed, there.outputs.versions, there.outputs.release)
+    console.print()
+    if "error" in book:
+        console.print(f"Ledger: {book['error']}", markup=False)
+    else:
+        report.ledger(console, book)
+    if not all(answers for _, answers in probed):
+        console.print("\nSomething is down: ./railyard up starts it again.", markup=False)
+
+
+def _ledger(there: Deployed) -> dict[str, Any]:
+    """The ledger as the service tells it; with `balanced` null and the reason where it cannot."""
+    from operations.errors import OperationError
+
+    try:
+        with there.service() as service:
+            return service.get("/v1/ledger")
+    except OperationError as reason:
+        return {"balanced": None, "error": reason.sentence}
