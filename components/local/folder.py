@@ -17,6 +17,7 @@ from components.local.provider import LocalProvider, Properties
 
 # Only a folder with this file in it is ever removed.
 MARK = ".railyard-local-stack"
+UNUSABLE_IN_PATHS = (" ;", " #", '"', "'", "[", "]", "*", "?", "\n")
 
 
 @dataclass(frozen=True)
@@ -33,11 +34,11 @@ class FolderProvider(LocalProvider):
 
     def problems(self, inputs: Properties) -> dict[str, str]:
         path = inputs.get("path")
-        # supervisord's settings take what follows " ;" or " #" for a comment, and offer no way to quote a path.
-        if isinstance(path, str) and any(sign in path for sign in (" ;", " #", '"', "'", "\n")):
+        # supervisord's settings take what follows " ;" or " #" for a comment and the others for patterns, unquotable.
+        if isinstance(path, str) and any(sign in path for sign in UNUSABLE_IN_PATHS):
             return {
-                "path": f"The state folder {path} has a quote, or a space before ; or #, in its path: "
-                "choose another with RAILYARD_STATE."
+                "path": f"The state folder {path} has a quote, a bracket, a wildcard, or a space before ; or #, in its "
+                "path: choose another with RAILYARD_STATE."
             }
         return {}
 

@@ -110,7 +110,8 @@ class PortProvider(LocalProvider):
             if is_free(port) and _reserve(stack, port, purpose):
                 return port
         raise LocalPlatformError(
-            f"No free port for {purpose} from {FIRST_PORT} to {LAST_PORT} in {ATTEMPTS} tries: set one in railyard:ports."
+            f"No free port for {purpose} from {FIRST_PORT} to {LAST_PORT} in {ATTEMPTS} tries: set one in "
+            "railyard:ports."
         )
 
     def observe(self, identifier: str, recorded: Properties) -> Properties | None:

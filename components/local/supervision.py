@@ -19,6 +19,8 @@ from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, is_aliv
 USERNAME = "railyard"
 RPC_TIMEOUT_SECONDS = 15.0
 LOG_BYTES = 20_000_000
+# Relative to supervisord.conf in secrets/supervisor/: an absolute pattern is split at its spaces.
+INCLUDED = "../../supervisor/processes/*.conf"
 # supervisord's fault codes (supervisor.xmlrpc.Faults).
 BAD_NAME, ALREADY_ADDED, NOT_RUNNING, ALREADY_STARTED, SPAWN_ERROR = 10, 90, 70, 60, 50
 
@@ -62,7 +64,7 @@ password={escaped(password)}
 supervisor.rpcinterface_factory=supervisor.rpcinterface:make_main_rpcinterface
 
 [include]
-files={escaped(folder / "processes" / "*.conf")}
+files={INCLUDED}
 """
 
 
@@ -109,7 +111,7 @@ def running_daemon(stack: Path) -> psutil.Process | None:
     pidfile = stack / "supervisor" / "supervisord.pid"
     try:
         process = psutil.Process(int(pidfile.read_text().strip()))
-        if is_alive(process) and any(str(stack / "supervisor") in argument for argument in process.cmdline()):
+        if is_alive(process) and any(argument.startswith(f"{stack}/") for argument in process.cmdline()):
             return process
     except (FileNotFoundError, ValueError, psutil.Error):
         pass
