@@ -1,0 +1,190 @@
+"""The Lightning rail: what the core asks of it, answered by one LND node."""
+
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Final
+
+from payments.rails.lnd.client import LndClient
+from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
+from payments.rails.lnd.errors import RAIL
+from payments.rails.lnd.messages import NodeInfo
+from payments.rails.lnd.paying import SUBMIT_WAIT_SECONDS, PaymentDesk, decode_request
+from payments.rails.lnd.receiving import ASSET, InvoiceDesk, payment_hash
+from payments.rails.protocol import (
+    Arrival,
+    DecodedRequest,
+    Health,
+    InvoiceOrder,
+    Outcome,
+    PaymentOrder,
+    PreparedPayment,
+    RailError,
+    RailHealth,
+    RailInvoice,
+    RailRefusedError,
+)
+
+HEALTH_TIMEOUT_SECONDS: Final = 3.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LndConfig:
+    """Where the node is and what may be done on it.
+
+    Attributes:
+        url: https address of the REST interface.
+        tls_certificate: file of the certificate to trust, and no other.
+        invoice_macaroon: makes and reads invoices.
+        pay_macaroon: sends payments; None in the web role, which then cannot.
+        network: mainnet, testnet, signet, regtest or simnet.
+        max_payment_msat: ceiling of one payment.
+        max_fee_msat: ceiling of one payment's routing fee.
+        submit_wait_seconds: how long a payout is waited for before it is called in flight.
+    """
+
+    url: str
+    tls_certificate: Path
+    invoice_macaroon: MacaroonSource
+    network: str
+    max_payment_msat: int
+    max_fee_msat: int
+    pay_macaroon: MacaroonSource | None = None
+    submit_wait_seconds: float = SUBMIT_WAIT_SECONDS
+
+
+def macaroon_source(text: str | None, path: Path | None, *, setting: str) -> MacaroonSource | None:
+    """The macaroon of a hex setting or of its file (`<setting>_PATH`); None when neither is given."""
+    if text:
+        return GivenMacaroon(text, setting=setting)
+    return MacaroonFile(path, setting=f"{setting}_PATH") if path else None
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class LndRail:
+    """Lightning by LND REST. Implements ReceivingRail, PayingRail and ArrivalSource.
+
+    Args:
+        config: the node.
+        clock: the time now, in UTC.
+    """
+
+    def __init__(self, config: LndConfig, *, clock: Callable[[], datetime] = _utc_now) -> None:
+        certificate = PinnedCertificate(config.tls_certificate)
+        self._config = config
+        self._client = LndClient(config.url, certificate=certificate, macaroon=config.invoice_macaroon)
+        self._invoices = InvoiceDesk(self._client, clock=clock)
+        self._pay_client: LndClient | None = None
+        self._payments: PaymentDesk | None = None
+        if config.pay_macaroon is not None:
+            self._pay_client = LndClient(config.url, certificate=certificate, macaroon=config.pay_macaroon)
+            self._payments = PaymentDesk(
+                self._pay_client,
+                network=config.network,
+                max_payment_msat=config.max_payment_msat,
+                max_fee_msat=config.max_fee_msat,
+                clock=clock,
+                submit_wait_seconds=config.submit_wait_seconds,
+            )
+
+    @property
+    def name(self) -> str:
+        """ "lnd"."""
+        return RAIL
+
+    @property
+    def assets(self) -> frozenset[str]:
+        """BTC, in millisatoshi."""
+        return frozenset({ASSET})
+
+    async def start(self) -> None:
+        """Open the connection pools; the node is not contacted."""
+        await self._client.start()
+        if self._pay_client is not None:
+            await self._pay_client.start()
+
+    async def close(self) -> None:
+        """Close them."""
+        await self._client.close()
+        if self._pay_client is not None:
+            await self._pay_client.close()
+
+    async def health(self) -> RailHealth:
+        """GetInfo: `ok` when synced to chain and graph with an active channel; `down` on the wrong network."""
+        try:
+            info = NodeInfo.from_json(await self._client.get("/v1/getinfo", timeout_seconds=HEALTH_TIMEOUT_SECONDS))
+        except RailError as error:
+            return RailHealth(Health.DOWN, error.sentence)
+        facts: dict[str, str | int | float | bool] = {
+            "node": info.identity_pubkey,
+            "version": info.version,
+            "block_height": info.block_height,
+            "active_channels": info.active_channels,
+            "synced_to_chain": info.synced_to_chain,
+            "synced_to_graph": info.synced_to_graph,
+        }
+        if info.networks and self._config.network not in info.networks:
+            found = ", ".join(sorted(info.networks))
+            return RailHealth(Health.DOWN, f"LND is on {found}, and this service on {self._config.network}.", facts)
+        missing = []
+        if not info.synced_to_chain:
+            missing.append("not synced to the chain")
+        if not info.synced_to_graph:
+            missing.append("not synced to the graph")
+        if info.active_channels < 1:
+            missing.append("without an active channel")
+        if missing:
+            return RailHealth(Health.DEGRADED, f"LND is {', '.join(missing)}.", facts)
+        return RailHealth(Health.OK, facts=facts)
+
+    # ---- receiving
+
+    def invoice_rail_id(self, seed: bytes) -> str:
+        """The payment hash of the preimage `seed`, in hex."""
+        return payment_hash(seed)
+
+    async def create_invoice(self, order: InvoiceOrder) -> RailInvoice:
+        """As `InvoiceDesk.create`."""
+        return await self._invoices.create(order)
+
+    async def look_up_invoice(self, order: InvoiceOrder) -> RailInvoice | None:
+        """As `InvoiceDesk.find`."""
+        return await self._invoices.find(order)
+
+    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival]:
+        """Settled invoices by settle_index, as `InvoiceDesk.arrivals`."""
+        return self._invoices.arrivals(cursor)
+
+    # ---- paying
+
+    def decode(self, payment_request: str) -> DecodedRequest:
+        """Reads an invoice without the network, in about 0.1 ms. Raises InvalidRequestError."""
+        return decode_request(payment_request, network=self._config.network)
+
+    async def prepare(self, order: PaymentOrder) -> PreparedPayment:
+        """As `PaymentDesk.prepare`."""
+        return await self._desk().prepare(order)
+
+    async def submit(self, prepared: PreparedPayment) -> Outcome:
+        """As `PaymentDesk.submit`."""
+        return await self._desk().submit(prepared)
+
+    async def look_up(self, prepared: PreparedPayment) -> Outcome:
+        """As `PaymentDesk.look_up`."""
+        return await self._desk().look_up(prepared)
+
+    async def estimate_fee_msat(self, payment_request: str, amount_msat: int) -> int:
+        """As `PaymentDesk.estimate_fee_msat`."""
+        return await self._desk().estimate_fee_msat(payment_request, amount_msat)
+
+    def _desk(self) -> PaymentDesk:
+        if self._payments is None:
+            raise RailRefusedError(
+                "This process cannot pay: only the worker has the pay macaroon (LND_PAY_MACAROON or _PATH).",
+                rail=RAIL,
+            )
+        return self._payments
