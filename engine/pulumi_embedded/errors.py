@@ -32,7 +32,7 @@ class UnsupportedError(EngineError):
     def __init__(
         self, feature: str, hint: str = "install the Pulumi CLI (https://www.pulumi.com/docs/install/)"
     ) -> None:
-        super().__init__(f"{feature} is not supported by the embedded engine; {hint} and run this command with it")
+        super().__init__(f"the embedded engine does not support {feature}; {hint} and run this command with it")
         self.feature = feature
 
 

@@ -260,7 +260,4 @@ def _check_required_version(path: Path, required: Any) -> None:
                 return
     except (ValueError, KeyError):
         raise ConfigError(f"{path}: requiredPulumiVersion '{required}' is not a version range") from None
-    raise UnsupportedError(
-        f"this project ({path.name} requires Pulumi {required}, the embedded engine keeps the contract of "
-        f"v{CLI_VERSION} and)"
-    )
+    raise UnsupportedError(f"Pulumi {required}, which {path.name} requires (it keeps the contract of v{CLI_VERSION})")
