@@ -4,9 +4,31 @@ from __future__ import annotations
 
 import os
 import pwd
+import sys
+from collections.abc import Sequence
 from pathlib import Path
 
 from components.local.errors import LocalPlatformError
+
+_BECOME = """\
+import os, sys
+user, group = int(sys.argv[1]), int(sys.argv[2])
+os.setgroups([group])
+os.setgid(group)
+os.setuid(user)
+os.execv(sys.argv[3], sys.argv[3:])
+"""
+
+
+def as_account(command: Sequence[str], account: pwd.struct_passwd | None) -> list[str]:
+    """`command`, with an absolute program, to run as `account`; unchanged when that is the account we run under.
+
+    Not `subprocess`'s own `user=`: with it Python forks instead of vforks, and a fork in the process that serves the
+    engine's gRPC calls dies now and then in gRPC's fork handlers.
+    """
+    if account is None:
+        return list(command)
+    return [sys.executable, "-I", "-S", "-c", _BECOME, str(account.pw_uid), str(account.pw_gid), *command]
 
 
 def account_named(name: str) -> pwd.struct_passwd | None:

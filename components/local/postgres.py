@@ -52,7 +52,7 @@ def server_settings(port: int, data: str, access_rules: str) -> str:
     return f"""\
 data_directory = {_quoted(data)}
 hba_file = {_quoted(access_rules)}
-ident_file = {_quoted(data + '/pg_ident.conf')}
+ident_file = {_quoted(data + "/pg_ident.conf")}
 listen_addresses = '127.0.0.1'
 port = {port}
 unix_socket_directories = ''

@@ -15,7 +15,7 @@ from pathlib import Path
 import pulumi
 import pulumi.dynamic
 
-from components.local.accounts import account_named, give_to, own_folder
+from components.local.accounts import account_named, as_account, give_to, own_folder
 from components.local.binaries import Server, can_reach, reachable_installation
 from components.local.durable_file import write_durably
 from components.local.errors import LocalPlatformError
@@ -60,9 +60,8 @@ def _programs(inputs: Properties) -> Path:
 
 
 def _run_as(inputs: Properties, command: list[str]) -> subprocess.CompletedProcess[str]:
-    account = account_named(inputs["account"])
     return subprocess.run(
-        command,
+        as_account(command, account_named(inputs["account"])),
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
@@ -70,9 +69,6 @@ def _run_as(inputs: Properties, command: list[str]) -> subprocess.CompletedProce
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         timeout=INITDB_TIMEOUT_SECONDS,
         check=False,
-        user=account.pw_uid if account else None,
-        group=account.pw_gid if account else None,
-        extra_groups=[account.pw_gid] if account else None,
     )
 
 
@@ -113,7 +109,9 @@ def _identifier(inputs: Properties, programs: Path, data: Path) -> str:
     """The cluster's system identifier, given by initdb, never the same for two clusters."""
     printed = _run_as(inputs, [str(programs / "pg_controldata"), str(data)])
     found = re.search(r"Database system identifier:\s+(\d+)", printed.stdout)
-    return found.group(1) if found else ""
+    if not found:
+        raise LocalPlatformError(f"{data} is no usable PostgreSQL cluster: {printed.stderr.strip()}.")
+    return found.group(1)
 
 
 class PostgresClusterProvider(LocalProvider):

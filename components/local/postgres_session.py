@@ -51,10 +51,11 @@ def session(login: Login) -> Iterator[psycopg.Connection]:
             autocommit=True,
         )
     except psycopg.OperationalError as error:
-        text = str(error).strip().splitlines()[-1]
-        if "refused" in text or "timeout" in text:
+        # A server that answers says FATAL; while it starts or stops it serves nobody.
+        said = [line.partition("FATAL:")[2].strip() for line in str(error).splitlines() if "FATAL:" in line]
+        if not said or said[0].startswith("the database system is"):
             raise PostgresDownError(f"PostgreSQL does not answer on 127.0.0.1:{login.port}: run `up` again.") from None
-        raise LocalPlatformError(f"PostgreSQL refused the login of {login.user}: {text}") from None
+        raise LocalPlatformError(f"PostgreSQL refused the login of {login.user}: {said[0]}.") from None
     with connection:
         try:
             yield connection
