@@ -1,0 +1,97 @@
+"""The calls about the node itself: info, balances, channels, macaroons."""
+
+from typing import Any
+
+from sandbox.lnd import permissions, shapes
+from sandbox.lnd.errors import Code, RpcError
+from sandbox.lnd.permissions import Op
+from sandbox.lnd.rest import Call, Route
+
+
+async def info(call: Call) -> dict[str, Any]:
+    """GET /v1/getinfo."""
+    with call.network.snapshot():
+        return shapes.info(call.network, call.node)
+
+
+async def channel_balance(call: Call) -> dict[str, Any]:
+    """GET /v1/balance/channels."""
+    with call.network.snapshot():
+        return shapes.channel_balance(call.network, call.node)
+
+
+async def wallet_balance(_call: Call) -> dict[str, Any]:
+    """GET /v1/balance/blockchain."""
+    return shapes.wallet_balance()
+
+
+async def channel_list(call: Call) -> dict[str, Any]:
+    """GET /v1/channels: all are active and public."""
+    fields = call.fields
+    if fields["active_only"] and fields["inactive_only"]:
+        raise RpcError("either `active_only` or `inactive_only` can be set, but not both")
+    if fields["public_only"] and fields["private_only"]:
+        raise RpcError("either `public_only` or `private_only` can be set, but not both")
+    if fields["inactive_only"] or fields["private_only"]:
+        return {"channels": []}
+    with call.network.snapshot():
+        channels = shapes.channel_list(call.network, call.node)
+    peer = fields["peer"].hex()
+    return {"channels": [channel for channel in channels if not peer or channel["remote_pubkey"] == peer]}
+
+
+async def new_address(_call: Call) -> dict[str, Any]:
+    """GET /v1/newaddress: refused, there is no chain to receive on."""
+    raise RpcError("the sandbox's node has no on-chain wallet; use its invoices, or a real LND", Code.UNIMPLEMENTED)
+
+
+async def bake(call: Call) -> dict[str, Any]:
+    """POST /v1/macaroon."""
+    allowed = (
+        f"supported actions are [{' '.join(permissions.VALID_ACTIONS)}],"
+        f" supported entities are [{' '.join(permissions.VALID_ENTITIES)}]"
+    )
+    if not call.fields["permissions"]:
+        raise RpcError(f"permission list cannot be empty. specify at least one action/entity pair. {allowed}")
+    ops = []
+    for given in call.fields["permissions"]:
+        if not isinstance(given, dict):
+            raise RpcError("proto: invalid value for message field permissions", Code.INVALID_ARGUMENT)
+        op = Op(str(given.get("entity", "")), str(given.get("action", "")))
+        if not call.fields["allow_external_permissions"]:
+            _check(op, allowed)
+        ops.append(op)
+    macaroon = await call.network.bake(call.node, call.fields["root_key_id"], ops)
+    return {"macaroon": macaroon.hex()}
+
+
+def _check(op: Op, allowed: str) -> None:
+    if op.entity not in permissions.VALID_ENTITIES:
+        raise RpcError(f"invalid permission entity. {allowed}")
+    if op.entity == "uri":
+        if op.action not in permissions.REQUIRED:
+            raise RpcError(
+                "invalid permission action, must be an existing URI in the format /package.Service/MethodName"
+            )
+    elif op.action not in permissions.VALID_ACTIONS:
+        raise RpcError(f"invalid permission action. {allowed}")
+
+
+_CHANNEL_FIELDS = {
+    "active_only": "bool",
+    "inactive_only": "bool",
+    "public_only": "bool",
+    "private_only": "bool",
+    "peer": "bytes",
+    "peer_alias_lookup": "bool",
+}
+_BAKE_FIELDS = {"permissions": "list", "root_key_id": "uint64", "allow_external_permissions": "bool"}
+
+ROUTES = [
+    Route("GET", "/v1/getinfo", "/lnrpc.Lightning/GetInfo", {}, unary=info),
+    Route("GET", "/v1/balance/channels", "/lnrpc.Lightning/ChannelBalance", {}, unary=channel_balance),
+    Route("GET", "/v1/balance/blockchain", "/lnrpc.Lightning/WalletBalance", {}, unary=wallet_balance),
+    Route("GET", "/v1/channels", "/lnrpc.Lightning/ListChannels", _CHANNEL_FIELDS, unary=channel_list),
+    Route("GET", "/v1/newaddress", "/lnrpc.Lightning/NewAddress", {"type": "string"}, unary=new_address),
+    Route("POST", "/v1/macaroon", "/lnrpc.Lightning/BakeMacaroon", _BAKE_FIELDS, unary=bake),
+]
