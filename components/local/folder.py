@@ -56,7 +56,7 @@ class FolderProvider(LocalProvider):
 
     def remove(self, identifier: str, recorded: Properties) -> None:
         path = Path(recorded["path"])
-        end_leftovers(path)
+        end_leftovers(path, data_folder=path)
         if not path.exists():
             return
         if not (path / MARK).exists():

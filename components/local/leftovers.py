@@ -30,10 +30,10 @@ def is_alive(process: psutil.Process) -> bool:
 
 
 def processes_of(stack: Path, name: str | None = None, data_folder: Path | None = None) -> list[psutil.Process]:
-    """The live processes of the stack in folder `stack`: all, or those of one named process.
+    """The live processes that carry the mark of the stack in folder `stack`: all, or those of one named process.
 
     Args:
-        data_folder: whoever works in this folder belongs to the process, too.
+        data_folder: whoever works in this folder is counted in, mark or not.
     """
     found = []
     for process in psutil.process_iter():
@@ -44,9 +44,8 @@ def processes_of(stack: Path, name: str | None = None, data_folder: Path | None 
             ours = environment.get(STACK_VARIABLE) == str(stack)
             named = name is None or environment.get(PROCESS_VARIABLE) == name
             at_home = False
-            if not (ours and named):
-                folder = data_folder if name is not None else stack
-                at_home = folder is not None and Path(process.cwd()).is_relative_to(folder)
+            if data_folder is not None and not (ours and named):
+                at_home = Path(process.cwd()).is_relative_to(data_folder)
         except (psutil.Error, OSError):
             continue
         if ((ours and named) or at_home) and is_alive(process):

@@ -26,8 +26,8 @@ def is_free(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
+            # Without listening, so that two who look at the same time do not see each other.
             probe.bind((LOOPBACK, port))
-            probe.listen(1)
         except OSError:
             return False
     return True

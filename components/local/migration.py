@@ -17,6 +17,7 @@ from components.local.accounts import own_folder
 from components.local.durable_file import last_line
 from components.local.errors import LocalPlatformError
 from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE
+from components.local.locks import exclusively
 from components.local.provider import LocalProvider, Properties
 
 MIGRATION_TIMEOUT_SECONDS = 300
@@ -98,7 +99,8 @@ class MigrationProvider(LocalProvider):
     """The schema. Deleting it deletes nothing: rows are never dropped by an update."""
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
-        _run(inputs)
+        with exclusively(Path(inputs["stackFolder"]), "migrate"):
+            _run(inputs)
         revision = current_revision(Path(inputs["ownerUrlFile"]))
         if not revision:
             raise LocalPlatformError(f"The migration ended well but left no revision; its log: {inputs['log']}")

@@ -149,7 +149,7 @@ class Postgres(pulumi.ComponentResource):
                     pulumi.Output.concat("--config-file=", settings.path),
                 ],
                 listens=[self._port.address],
-                ready=Ready("tcp", self._port.address),
+                ready=Ready("postgres", self._port.address),
                 fingerprint=fingerprint(settings.content, rules.content, cluster.identifier),
                 directory=cluster.data,
                 account=args.account,

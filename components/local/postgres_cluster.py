@@ -8,6 +8,7 @@ from __future__ import annotations
 import os
 import re
 import shutil
+import signal
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +20,8 @@ from components.local.accounts import account_named, as_account, give_to, own_fo
 from components.local.binaries import Server, can_reach, reachable_installation
 from components.local.durable_file import write_durably
 from components.local.errors import LocalPlatformError
+from components.local.leftovers import end_leftovers
+from components.local.locks import exclusively
 from components.local.postgres_session import Login, PostgresDownError, session, set_password
 from components.local.provider import LocalProvider, Properties
 
@@ -76,6 +79,8 @@ def _initialise(inputs: Properties, programs: Path, data: Path) -> None:
     """initdb beside the final place, then one rename: a data folder that is there is complete."""
     account = account_named(inputs["account"])
     unfinished, password_file = data.with_name("data.unfinished"), data.with_name(".superuser-password")
+    # One that still runs on a removed data folder would, when it ends, write its control file into the new one.
+    end_leftovers(Path(inputs["stackFolder"]), "postgres", data, signal.SIGKILL)
     shutil.rmtree(unfinished, ignore_errors=True)
     try:
         write_durably(password_file, inputs["superuserPassword"], 0o600, inputs["account"])
@@ -123,8 +128,9 @@ class PostgresClusterProvider(LocalProvider):
         folder = Path(inputs["stackFolder"]) / "postgres"
         own_folder(folder, account_named(inputs["account"]))
         programs, data = _programs(inputs), folder / "data"
-        if not data.exists():
-            _initialise(inputs, programs, data)
+        with exclusively(Path(inputs["stackFolder"]), "postgres-cluster"):
+            if not data.exists():
+                _initialise(inputs, programs, data)
         made_by, ours = (data / "PG_VERSION").read_text().strip(), inputs["version"].split(".")[0]
         if made_by != ours:
             raise LocalPlatformError(

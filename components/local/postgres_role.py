@@ -30,7 +30,7 @@ def _superuser(properties: Properties) -> Login:
 class PostgresRoleProvider(LocalProvider):
     """A role by its name: may log in, and nothing else. A role or password changed by hand is drift."""
 
-    replaced_by = frozenset({"role", "cluster"})
+    replaced_by = frozenset({"role"})
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
         role = inputs["role"]

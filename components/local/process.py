@@ -17,6 +17,7 @@ from components.local.durable_file import last_line, write_durably
 from components.local.errors import LocalPlatformError
 from components.local.leftovers import end_leftovers
 from components.local.listeners import listener_on
+from components.local.locks import exclusively
 from components.local.provider import LocalProvider, Properties
 from components.local.readiness import Kind, ReadyCheck
 from components.local.supervision import Program, Supervision, SupervisorDownError
@@ -209,7 +210,8 @@ class ProcessProvider(LocalProvider):
     replaced_by = frozenset({"process", "stackFolder"})
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
-        start(inputs)
+        with exclusively(Path(inputs["stackFolder"]), inputs["process"]):
+            start(inputs)
         return inputs["process"], {**inputs, "running": True}
 
     def observe(self, identifier: str, recorded: Properties) -> Properties | None:
@@ -220,8 +222,9 @@ class ProcessProvider(LocalProvider):
         return {**recorded, "running": running}
 
     def remove(self, identifier: str, recorded: Properties) -> None:
-        stop(recorded)
-        _settings_file(recorded).unlink(missing_ok=True)
+        with exclusively(Path(recorded["stackFolder"]), recorded["process"]):
+            stop(recorded)
+            _settings_file(recorded).unlink(missing_ok=True)
 
 
 class Process(pulumi.dynamic.Resource, module="railyard", name="Process"):

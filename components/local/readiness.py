@@ -1,4 +1,4 @@
-"""Whether a server answers: by TCP, HTTP or HTTPS on the loopback address."""
+"""Whether a server answers on the loopback address: by TCP, HTTP, HTTPS or PostgreSQL's protocol."""
 
 from __future__ import annotations
 
@@ -9,7 +9,11 @@ from dataclasses import dataclass
 from typing import Literal, cast
 
 PROBE_TIMEOUT_SECONDS = 2.0
-Kind = Literal["tcp", "http", "https"]
+Kind = Literal["tcp", "http", "https", "postgres"]
+# Length, protocol 3.0, and whom we would be; a server that serves answers with what it wants as a proof.
+_STARTUP_BODY = b"\x00\x03\x00\x00user\0postgres\0database\0postgres\0\0"
+POSTGRES_STARTUP = (len(_STARTUP_BODY) + 4).to_bytes(4, "big") + _STARTUP_BODY
+POSTGRES_AUTHENTICATION = b"R"
 
 
 @dataclass(frozen=True)
@@ -17,9 +21,10 @@ class ReadyCheck:
     """How to see that a process is ready.
 
     Attributes:
-        kind: "tcp": it accepts a connection; "http"/"https": it answers GET `path` with a status below 400.
+        kind: "tcp": it accepts a connection; "http"/"https": it answers GET `path` with a status below 400;
+            "postgres": it asks for a password, which PostgreSQL does once it has recovered, not when it first listens.
         address: "127.0.0.1:<port>".
-        path: of the request, with its slash; "" for tcp.
+        path: of the request, with its slash; "" for the others.
     """
 
     kind: Kind
@@ -38,9 +43,16 @@ class ReadyCheck:
             if self.kind == "tcp":
                 socket.create_connection((host, int(port)), timeout=PROBE_TIMEOUT_SECONDS).close()
                 return True
+            if self.kind == "postgres":
+                return self._first_byte(host, int(port)) == POSTGRES_AUTHENTICATION
             return self._status(host, int(port)) < 400
         except (OSError, http.client.HTTPException):
             return False
+
+    def _first_byte(self, host: str, port: int) -> bytes:
+        with socket.create_connection((host, port), timeout=PROBE_TIMEOUT_SECONDS) as connection:
+            connection.sendall(POSTGRES_STARTUP)
+            return connection.recv(1)
 
     def _status(self, host: str, port: int) -> int:
         if self.kind == "https":

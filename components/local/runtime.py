@@ -157,7 +157,10 @@ class Runtime(pulumi.ComponentResource):
             ),
             pulumi.ResourceOptions(parent=parent, depends_on=list(depends_on)),
         )
-        health = {"kind": args.ready.kind} | ({"path": args.ready.path} if args.ready.path else {})
+        # To the outside a server is reached by TCP or HTTP; how we ask PostgreSQL is our own affair.
+        health = {"kind": "tcp" if args.ready.kind == "postgres" else args.ready.kind} | (
+            {"path": args.ready.path} if args.ready.path else {}
+        )
         self.services.append(
             pulumi.Output.from_input(args.ready.address).apply(
                 lambda address: {"name": process, "address": address, "health": health, "log": log}

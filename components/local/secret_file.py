@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import pulumi
 import pulumi.dynamic
 
+from components.local.accounts import own_folder
+from components.local.provider import Properties
 from components.local.text_file import TextFileProvider
 
 OWNER_ONLY = "0600"
@@ -21,7 +24,14 @@ class SecretFileArgs:
 
 
 class SecretFileProvider(TextFileProvider):
-    """As a text file. It returns the content under the input's key alone, where the engine keeps it a secret."""
+    """As a text file, in a folder that is closed too.
+
+    It returns the content under the input's key alone, where the engine keeps it a secret.
+    """
+
+    def make(self, inputs: Properties) -> tuple[str, Properties]:
+        own_folder(Path(inputs["path"]).parent)
+        return super().make(inputs)
 
 
 class SecretFile(pulumi.dynamic.Resource, module="railyard", name="SecretFile"):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import http.client
+import os
 import shlex
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
@@ -43,9 +44,11 @@ def daemon_settings(stack: Path, port: int, password: str) -> str:
     def escaped(value: object) -> str:
         return str(value).replace("%", "%%")
 
+    # It stays root to give each process its account; without a word about it, it would warn.
+    root = "user=root\n" if os.geteuid() == 0 else ""
     return f"""\
 [supervisord]
-logfile={escaped(stack / "logs" / "supervisord.log")}
+{root}logfile={escaped(stack / "logs" / "supervisord.log")}
 logfile_maxbytes=5MB
 logfile_backups=1
 pidfile={escaped(folder / "supervisord.pid")}

@@ -24,6 +24,7 @@ from components.local.durable_file import last_line
 from components.local.errors import LocalPlatformError
 from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, end_leftovers
 from components.local.listeners import listener_on
+from components.local.locks import exclusively
 from components.local.provider import LocalProvider, Properties
 from components.local.supervision import Supervision, SupervisorDownError, running_daemon
 
@@ -112,8 +113,9 @@ class SupervisorProvider(LocalProvider):
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
         stack = Path(inputs["stackFolder"])
-        stop_daemon(stack)
-        start_daemon(stack, inputs["address"], inputs["settingsFile"], inputs["passwordFile"])
+        with exclusively(stack, "supervisord"):
+            stop_daemon(stack)
+            start_daemon(stack, inputs["address"], inputs["settingsFile"], inputs["passwordFile"])
         return f"supervisord-{stack.parent.name}", {**inputs, "running": True, "incarnation": uuid.uuid4().hex}
 
     def observe(self, identifier: str, recorded: Properties) -> Properties | None:
@@ -126,7 +128,9 @@ class SupervisorProvider(LocalProvider):
         return {**recorded, "running": True}
 
     def remove(self, identifier: str, recorded: Properties) -> None:
-        stop_daemon(Path(recorded["stackFolder"]))
+        stack = Path(recorded["stackFolder"])
+        with exclusively(stack, "supervisord"):
+            stop_daemon(stack)
 
 
 class Supervisor(pulumi.dynamic.Resource, module="railyard", name="Supervisor"):
