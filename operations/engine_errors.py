@@ -8,6 +8,9 @@ from contextlib import contextmanager
 
 from operations.errors import OperationError
 
+FRAME = re.compile(r'^\s*File "')
+# Where the errors of the program's own rooms are defined.
+OURS = ("components.",)
 COLOUR = re.compile(r"<\{%[^%]*%\}>|\x1b\[[0-9;]*m")
 # What the engine adds after the reason itself.
 EMPTY = re.compile(
@@ -44,15 +47,26 @@ def useful_line(diagnostics: Sequence[str], stderr: str, stdout: str) -> str:
 
 
 def _of_message(message: str) -> str:
-    """The line of a diagnostic that names the fault; a traceback's is its last, with the user's own last frame."""
+    """The part of a diagnostic that names the fault; of a traceback, the error with the user's own last frame."""
     lines = [line.rstrip() for line in message.splitlines() if line.strip()]
-    if not lines:
-        return ""
-    frames = [line.strip() for line in lines if line.lstrip().startswith('File "')]
+    frames = [index for index, line in enumerate(lines) if FRAME.match(line)]
     if frames:
-        return f"{lines[-1].strip()} ({frames[-1]})"
+        return _of_traceback(lines, frames)
     kept = [line.strip() for line in lines if not EMPTY.match(line.strip())]
     return kept[0] if kept else ""
+
+
+def _of_traceback(lines: list[str], frames: list[int]) -> str:
+    # After the last frame come its indented source line and marks, then the error, which may be several lines.
+    error = next((i for i in range(frames[-1] + 1, len(lines)) if not lines[i].startswith(" ")), None)
+    if error is None:
+        return lines[-1].strip()
+    kind, _, said = "\n".join(lines[error:]).partition(": ")
+    if said and kind.startswith(OURS):
+        # Written for people: the sentence says all there is to say.
+        return said
+    own = [lines[i].strip() for i in frames if "site-packages" not in lines[i]] or [lines[frames[-1]].strip()]
+    return f"{lines[error]} ({own[-1]})"
 
 
 @contextmanager

@@ -34,7 +34,9 @@ class EngineLock:
 
     @property
     def holder(self) -> str:
-        return f"{self.username}@{self.hostname} (process {self.pid}, since {self.timestamp})"
+        taken = _moment(self.timestamp)
+        since = taken.astimezone().strftime("%Y-%m-%d %H:%M:%S") if taken else self.timestamp
+        return f"{self.username}@{self.hostname} (process {self.pid}, since {since})"
 
 
 def engine_locks(state: State, stack: str) -> list[EngineLock]:
@@ -65,12 +67,16 @@ def _runs_since(pid: int, timestamp: str) -> bool:
         return False
     except psutil.AccessDenied:
         return True
-    try:
-        taken = datetime.fromisoformat(timestamp).timestamp()
-    except ValueError:
-        return True
+    taken = _moment(timestamp)
     # The kernel's start times are whole ticks counted from an estimated boot.
-    return started <= taken + 2
+    return taken is None or started <= taken.timestamp() + 2
+
+
+def _moment(timestamp: str) -> datetime | None:
+    try:
+        return datetime.fromisoformat(timestamp)
+    except ValueError:
+        return None
 
 
 @contextmanager

@@ -66,7 +66,9 @@ class Phases:
         self.console.print(Text(f"  {sentence}"), soft_wrap=not self.console.is_terminal)
 
     def _line(self, mark: str, colour: str, phase: Phase, seconds: float) -> None:
-        line = Text.assemble((mark, colour), " ", (f"{phase.title:<13}", "bold"), f" {seconds:5.1f} s  ", phase.outcome)
+        line = Text.assemble((mark, colour), " ", (f"{phase.title:<13}", "bold"), f" {seconds:5.1f} s")
+        if phase.outcome:
+            line.append(f"  {phase.outcome}")
         self.console.print(line, soft_wrap=not self.console.is_terminal)
 
     @contextmanager

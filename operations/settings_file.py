@@ -52,11 +52,18 @@ def read_settings(path: Path) -> dict[str, Any]:
     except FileNotFoundError:
         return {}
     except (OSError, ValueError, yaml.YAMLError) as reason:
-        where = str(reason).splitlines()[-1].strip()
-        raise OperationError(f"{path} cannot be read: {where}. Mend it, or remove it and run ./railyard up.") from None
+        raise OperationError(
+            f"{path} cannot be read: {_why(reason)}. Mend it, or remove it and run ./railyard up."
+        ) from None
     if content is not None and not isinstance(content, dict):
         raise OperationError(f"{path} is no mapping: it must hold config: and encryptionsalt:.")
     return content or {}
+
+
+def _why(reason: Exception) -> str:
+    if isinstance(reason, yaml.MarkedYAMLError) and reason.problem_mark:
+        return f"line {reason.problem_mark.line + 1}: {reason.problem}"
+    return getattr(reason, "strerror", None) or str(reason).splitlines()[0]
 
 
 def restore(state: State) -> str:
