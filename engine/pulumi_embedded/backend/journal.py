@@ -11,6 +11,7 @@ import json
 import os
 import threading
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -42,14 +43,19 @@ def _entry(line: bytes) -> dict[str, Any] | None:
     return entry if isinstance(entry, dict) else None
 
 
-def _seal_resource(resource: Any, sealer: Sealer) -> Any:
-    data = resource.to_json() if isinstance(resource, ResourceState) else resource
-    if not isinstance(data, dict):
-        return data
-    urn = data.get("urn", "")
+def _seal_entry(entry: dict[str, Any], sealer: Sealer) -> dict[str, Any]:
+    return {key: _seal_item(key, value, sealer) for key, value in entry.items()}
+
+
+def _seal_item(key: str, value: Any, sealer: Sealer) -> Any:
+    if isinstance(value, ResourceState):
+        value = value.to_json()
+    if not isinstance(value, dict) or "urn" not in value:
+        return sealer.seal(value, f"journal.{key}")
+    # The same places as in the checkpoint, so that a secret has one ciphertext in both.
     return {
-        key: sealer.seal(value, f"{urn}.{key}") if key in _SEALED and value is not None else value
-        for key, value in data.items()
+        name: sealer.seal(item, f"{value['urn']}.{name}") if name in _SEALED and item is not None else item
+        for name, item in value.items()
     }
 
 
@@ -74,37 +80,39 @@ class JournalWriter:
         make_folder(path.parent)
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
-            self._write({"kind": _START, "base": base_digest, **head})
+            self._write(_line({"kind": _START, "base": base_digest, **head}))
             sync_folder(path.parent)
         except OSError as error:
             raise EngineError(f"the journal {path} cannot be written: {explain(error)}") from None
 
     def append(self, entry: dict[str, Any]) -> None:
-        """Write one entry of the deployment engine; "resource" in it is a resource's JSON or state, secrets readable.
+        """Write one entry of the deployment engine; resource states in it have readable secrets.
 
         Raises:
             EngineError: the system refuses (no space); the update must stop then.
         """
-        sealed = {
-            key: _seal_resource(value, self._sealer)
-            if key == "resource"
-            else self._sealer.seal(value, f"journal.{key}")
-            for key, value in entry.items()
-        }
+        self.append_many([entry])
+
+    def append_many(self, entries: Sequence[dict[str, Any]]) -> None:
+        """Write entries in order, all of them on disk when this returns.
+
+        Raises:
+            EngineError: as `append`.
+        """
+        lines = [_line({"kind": "entry", "entry": _seal_entry(entry, self._sealer)}) for entry in entries]
         try:
-            self._write({"kind": "entry", "entry": sealed})
+            self._write(b"".join(lines))
         except OSError as error:
             raise EngineError(f"the journal {self._path} cannot be written: {explain(error)}") from None
 
     def finish(self, checkpoint_digest: str) -> None:
         """Record that the checkpoint with this SHA-256, about to be written, holds everything in this journal."""
         try:
-            self._write({"kind": _FINISH, "checkpoint": checkpoint_digest})
+            self._write(_line({"kind": _FINISH, "checkpoint": checkpoint_digest}))
         except OSError as error:
             raise EngineError(f"the journal {self._path} cannot be written: {explain(error)}") from None
 
-    def _write(self, entry: dict[str, Any]) -> None:
-        data = _line(entry)
+    def _write(self, data: bytes) -> None:
         with self._lock:
             while data:
                 data = data[os.write(self._descriptor, data) :]

@@ -63,14 +63,18 @@ def read_current(layout: Layout, name: StackName) -> CurrentState:
 def _fold(base: Deployment, journal: Journal, layout: Layout) -> Deployment:
     from pulumi_embedded.deploy.fold import fold
 
-    resources, pending = fold(
-        [ResourceState.from_json(resource) for resource in base.resources],
-        [
-            (str(operation.get("type", "")), ResourceState.from_json(operation.get("resource") or {}))
-            for operation in base.pending_operations
-        ],
-        journal.entries,
-    )
+    before = [ResourceState.from_json(resource) for resource in base.resources]
+    operations = [
+        (str(operation.get("type", "")), ResourceState.from_json(operation.get("resource") or {}))
+        for operation in base.pending_operations
+    ]
+    try:
+        resources, pending = fold(before, operations, journal.entries)
+    except (ValueError, KeyError, IndexError, TypeError):
+        raise StateError(
+            "the journal of an interrupted update was written by another version of this engine; run `pulumi cancel` "
+            "with that version"
+        ) from None
     return Deployment(
         manifest=new_manifest(format_time(layout.now_ns())),
         resources=[state.to_json() for state in resources],
@@ -81,7 +85,7 @@ def _fold(base: Deployment, journal: Journal, layout: Layout) -> Deployment:
     )
 
 
-def fold_to_disk(layout: Layout, name: StackName) -> CurrentState:
+def fold_to_disk(layout: Layout, name: StackName, *, backup: bool = True) -> CurrentState:
     """Write what `read_current` finds as the new checkpoint and remove the journal. The caller holds the lock.
 
     Raises:
@@ -95,7 +99,8 @@ def fold_to_disk(layout: Layout, name: StackName) -> CurrentState:
         # Said first: a crash after the checkpoint and before the removal must not look like somebody else's change.
         mark_finished(path, hashlib.sha256(data).hexdigest())
         layout.write_encoded(name, data)
-        add_backup(layout, name)
+        if backup:
+            add_backup(layout, name)
     if current.journal_left:
         path.unlink(missing_ok=True)
     if not current.folded:

@@ -73,10 +73,20 @@ class Session:
         """The state, an interrupted update's journal folded in memory."""
         return read_current(self.layout, self.name)
 
-    def fold(self) -> int:
-        """Write an interrupted update's journal into the checkpoint; the lock is held. Return how many entries."""
-        self.current = fold_to_disk(self.layout, self.name)
+    def fold(self, *, backup: bool = True) -> int:
+        """Write a journal that was left into the checkpoint; the lock is held. Return how many entries it had."""
+        self.forget()
+        self.current = fold_to_disk(self.layout, self.name, backup=backup)
         return self.current.folded
+
+    def forget(self) -> None:
+        """Read the state anew when it is next asked for."""
+        self.__dict__.pop("current", None)
+        self.forget_states()
+
+    def forget_states(self) -> None:
+        """Open the resources anew when they are next asked for."""
+        self.__dict__.pop("states", None)
 
     @cached_property
     def settings_path(self) -> Path:
@@ -148,7 +158,12 @@ class Session:
         if self._state_salt():
             return
         crypter = self.crypter
-        self.current.deployment.secrets_providers = provider_block(crypter.state)
+        deployment = self.current.deployment
+        deployment.secrets_providers = provider_block(crypter.state)
+        if not deployment.manifest:
+            deployment.manifest = new_manifest(format_time(self.context.now_ns()))
+        self.layout.write(self.name, deployment)
+        self.forget()
         self.state_crypter = crypter
         self.sealer = Sealer(crypter)
 
