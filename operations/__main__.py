@@ -8,10 +8,11 @@ import sys
 
 def main() -> int:
     """Run the command that the arguments name; return its exit code."""
-    from operations.commandline import app
     from operations.errors import OperationError
 
     try:
+        from operations.commandline import app
+
         app(prog_name="./railyard")
     except OperationError as error:
         return _end(error.sentence, error.exit_code)

@@ -34,7 +34,7 @@ def pay(service: PaymentService, node: LightningCounterpart, *, amount_sat: int,
     """
     started = time.monotonic()
     invoice = service.post("/api/lightning/create-invoice", {"amount": amount_sat, "memo": memo})
-    paid = _send(node, str(invoice["paymentRequest"]), max_fee_sat=max(1, amount_sat // MAX_FEE_SHARE))
+    paid = send(node, str(invoice["paymentRequest"]), max_fee_sat=max(1, amount_sat // MAX_FEE_SHARE))
     payment_hash = str(invoice["paymentHash"])
     settled = service.wait_for(
         f"the invoice {payment_hash}",
@@ -61,7 +61,15 @@ def _hex(preimage: str) -> str:
     return base64.b64decode(preimage).hex() if preimage else ""
 
 
-def _send(node: LightningCounterpart, payment_request: str, *, max_fee_sat: int) -> dict[str, Any]:
+def send(node: LightningCounterpart, payment_request: str, *, max_fee_sat: int) -> dict[str, Any]:
+    """Pay an invoice from the customer's node; returns LND's payment.
+
+    Args:
+        max_fee_sat: the most the routing may cost.
+
+    Raises:
+        OperationError: the node refused, could not, or does not answer.
+    """
     # Only the node's own certificate is trusted, whatever authorities this machine knows.
     try:
         trust = ssl.create_default_context(cafile=node.tls_cert_path)
