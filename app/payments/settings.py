@@ -119,6 +119,7 @@ class Settings(BaseSettings):
     verify_rate_limit: int = Field(500, ge=1, description="POST /verify and /settle of one key in a window.")
     create_invoice_rate_limit: int = Field(50, ge=1, description="Invoices of one IP in a window.")
     create_invoice_burst: int = Field(10, ge=0, description="Invoices of one IP above the limit, once.")
+    user_payment_rate_limit: int = Field(50, ge=1, description="Payouts of one user, over all keys, in a window.")
     rate_limit_window_seconds: int = Field(60, ge=1, le=3600, description="Length of the limits' window.")
     expected_instances: int = Field(1, ge=1, description="Processes that share a limit while Redis is down.")
 

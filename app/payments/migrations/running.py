@@ -15,8 +15,8 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
-# The oldest schema that this code works with; raised only together with a contract revision.
-OLDEST_SCHEMA = "0008"
+from payments.migrations.window import OLDEST_SCHEMA
+
 ADVISORY_LOCK = 727000
 ROLES = ("payments_app", "payments_reader")
 

@@ -1,0 +1,61 @@
+"""What every service works with, built once a process and handed down: settings, database, limits, rails, clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, TypeVar
+
+from payments.clock import Clock
+from payments.database import Database
+from payments.errors import NotFound
+from payments.limits.limiter import Limiter
+from payments.rails.protocol import Rail
+from payments.settings import Settings
+
+if TYPE_CHECKING:
+    from payments.api_keys.service import KeyRing
+
+Kind = TypeVar("Kind", bound=Rail)
+
+
+@dataclass(frozen=True, slots=True)
+class Core:
+    """The parts of a running process.
+
+    Attributes:
+        rails: by name; only those that are configured.
+        key_ring: who may call; None in the worker.
+    """
+
+    settings: Settings
+    database: Database
+    limiter: Limiter
+    rails: Mapping[str, Rail]
+    clock: Clock
+    key_ring: KeyRing | None = None
+
+    def rail(self, name: str, kind: type[Kind]) -> Kind:
+        """The rail `name` as one that can do what the protocol `kind` says.
+
+        Raises:
+            NotFound: it is not configured here, or cannot do that.
+        """
+        rail = self.rails.get(name)
+        if not isinstance(rail, kind):
+            able = sorted(key for key, value in self.rails.items() if isinstance(value, kind))
+            raise NotFound(f"The rail {name!r} is not offered here for this: use one of {able}.")
+        return rail
+
+    async def start(self) -> None:
+        """Open connections; nothing fails because a network is down, /ready tells."""
+        await self.database.open()
+        for rail in self.rails.values():
+            await rail.start()
+
+    async def close(self) -> None:
+        """Close them in reverse order."""
+        for rail in reversed(list(self.rails.values())):
+            await rail.close()
+        await self.limiter.close()
+        await self.database.close()

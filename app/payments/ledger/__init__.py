@@ -1,0 +1,1 @@
+"""The double-entry ledger. Its rules are enforced in PostgreSQL; here are posting and reading."""

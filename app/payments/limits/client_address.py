@@ -1,0 +1,40 @@
+"""Which address a request came from, when proxies stand in between (design section 4, rule 10)."""
+
+from __future__ import annotations
+
+import ipaddress
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+
+from payments.settings import IpNetwork
+
+
+@lru_cache(maxsize=4096)
+def _is_trusted(address: str, proxies: tuple[IpNetwork, ...]) -> bool:
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return False
+    return any(parsed in network for network in proxies)
+
+
+def client_address(
+    peer: str, forwarded_for: Iterable[str], *, trusted_proxies: Sequence[IpNetwork], trusted_hops: int
+) -> str:
+    """The client's address: the entry `trusted_hops` from the right of X-Forwarded-For, if the peer is a trusted proxy.
+
+    Args:
+        peer: address of the other end of the connection.
+        forwarded_for: values of the X-Forwarded-For headers in order.
+
+    A peer that is not trusted, a chain that is too short, or an entry that is no address: the peer itself.
+    """
+    if not _is_trusted(peer, tuple(trusted_proxies)):
+        return peer
+    chain = [entry.strip() for value in forwarded_for for entry in value.split(",")]
+    if len(chain) < trusted_hops:
+        return peer
+    try:
+        return str(ipaddress.ip_address(chain[-trusted_hops]))
+    except ValueError:
+        return peer

@@ -1,0 +1,59 @@
+"""Prometheus metrics by the names of facts.md section 9, and those the rollout's gates read.
+
+With WORKERS > 1 every process writes to PROMETHEUS_MULTIPROC_DIR and any of them answers for all.
+"""
+
+from __future__ import annotations
+
+import os
+
+from prometheus_client import CollectorRegistry, Counter, Gauge, Histogram, generate_latest
+from prometheus_client.multiprocess import MultiProcessCollector
+
+_RAIL_SECONDS = (0.05, 0.1, 0.2, 0.5, 1, 2, 3, 5, 10, 30, 60, 180, 600)
+_HTTP_SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.2, 0.5, 1, 3, 5, 10, 30)
+
+PAYMENTS = Counter("payments_total", "Payments by final outcome.", ["rail", "outcome"])
+PAYMENT_SECONDS = Histogram(
+    "payment_duration_seconds", "From acceptance to a final state.", ["rail"], buckets=_RAIL_SECONDS
+)
+ERRORS = Counter("errors_total", "Errors by the API's code.", ["type"])
+INVOICES = Counter("invoices_total", "Invoices that reached a state.", ["state"])
+INVOICE_CREATE = Counter("invoice_create_total", "Create-invoice requests.", ["outcome"])
+FEES_PAID = Counter("fees_paid_total", "Fees the rails took, in minor units.", ["rail", "asset"])
+SETTLEMENT_SECONDS = Histogram(
+    "settlement_seconds", "From an invoice's creation to its settlement.", ["rail"], buckets=_RAIL_SECONDS
+)
+HTTP_SECONDS = Histogram(
+    "http_request_duration_seconds", "Requests by route and status.", ["route", "status"], buckets=_HTTP_SECONDS
+)
+RATE_LIMIT_HITS = Counter("ratelimit_hits_total", "Requests refused by a limit.", ["scope"])
+VERIFICATIONS = Counter("verification_total", "x402 verifications.", ["outcome"])
+DB_POOL_IN_USE = Gauge("db_pool_in_use", "Connections taken from the pool.", multiprocess_mode="livesum")
+DB_POOL_SIZE = Gauge("db_pool_size", "Connections the pool may hold.", multiprocess_mode="livesum")
+DB_POOL_WAITING = Gauge("db_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum")
+DB_QUERY_SECONDS = Histogram("db_query_seconds", "Statements.", ["statement"], buckets=_HTTP_SECONDS)
+CACHE_REQUESTS = Counter("cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
+FAILED_TRANSACTIONS = Counter("transactions_failed_total", "Payments that failed, by reason.", ["reason"])
+RAIL_NETWORK_ERRORS = Counter("rail_network_errors_total", "Calls that a rail did not answer.", ["rail"])
+RAIL_UP = Gauge("rail_up", "1 ok, 0.5 degraded, 0 down.", ["rail"], multiprocess_mode="livemin")
+REDIS_UP = Gauge("redis_up", "Whether the last call to Redis was answered.", multiprocess_mode="livemin")
+ARRIVALS = Counter("arrivals_total", "Inbound rail events by what became of them.", ["rail", "disposition"])
+PENDING = Gauge("payments_pending", "Payments without a final state.", ["state"], multiprocess_mode="livemax")
+UNKNOWN_AGE = Gauge("payments_unknown_oldest_seconds", "Age of the oldest unknown.", multiprocess_mode="livemax")
+LEDGER_IMBALANCE = Gauge("ledger_imbalance", "Sum of all entries; must be 0.", ["asset"], multiprocess_mode="livemax")
+OUTBOX_RELAYED = Counter("outbox_relayed_total", "Outbox rows relayed.", ["kind"])
+OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest row not yet relayed.", multiprocess_mode="livemax")
+JOBS = Counter("jobs_total", "Jobs that ended.", ["job", "outcome"])
+UNKNOWN_JOBS = Counter("jobs_unknown_total", "Jobs that this release does not know and gave back.", ["job"])
+TAKEN_OVER = Counter("attempts_taken_over_total", "Attempts whose lease ran out, by what was found.", ["rail", "found"])
+DUPLICATES = Counter("idempotency_total", "Requests with an Idempotency-Key.", ["outcome"])
+
+
+def render() -> bytes:
+    """All metrics in the Prometheus text format."""
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        registry = CollectorRegistry()
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        return generate_latest(registry)
+    return generate_latest()

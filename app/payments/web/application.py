@@ -1,0 +1,102 @@
+"""The web role's application: routers of the domains behind the gate."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import importlib
+from collections.abc import AsyncIterator
+from typing import Any, cast
+
+from fastapi import APIRouter, FastAPI, Request
+from fastapi.responses import ORJSONResponse
+from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
+
+from payments.core import Core
+from payments.errors import ServerError, documented
+from payments.version import VERSION
+from payments.web.gate import AsgiApplication, Gate
+
+# Modules with a `router`, in the order of the documentation. A domain is offered by being named here.
+ROUTERS = (
+    "payments.web.health",
+    "payments.web.root",
+    "payments.api_keys.endpoints",
+    "payments.invoices.endpoints",
+    "payments.payouts.endpoints",
+    "payments.ledger.endpoints",
+    "payments.x402.endpoints",
+)
+FLUSH_SECONDS = 15.0
+CORS_HEADERS = ("authorization", "content-type", "idempotency-key", "x-api-key", "x-request-id", "payment-signature")
+EXPOSED_HEADERS = ("x-request-id", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+DESCRIPTION = """Be paid on any rail, exactly once.
+
+Amounts are integers in minor units unless a field says otherwise. Every POST takes an `Idempotency-Key`. Errors have
+the form `{error, code, details?, requestId?}`; every answer has `X-Request-Id`.
+"""
+
+
+async def _keep_house(core: Core) -> None:
+    while True:
+        await asyncio.sleep(FLUSH_SECONDS)
+        with contextlib.suppress(Exception):
+            assert core.key_ring is not None
+            await core.key_ring.flush_uses()
+
+
+def create_inner(core: Core) -> FastAPI:
+    """The application without its gate; `openapi` documents this one."""
+
+    @contextlib.asynccontextmanager
+    async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
+        await core.start()
+        housekeeping = asyncio.create_task(_keep_house(core))
+        try:
+            yield
+        finally:
+            housekeeping.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await housekeeping
+            await core.close()
+
+    application = FastAPI(
+        title="Railyard payments",
+        version=VERSION,
+        description=DESCRIPTION,
+        lifespan=lifespan,
+        default_response_class=ORJSONResponse,
+        docs_url=None,
+        redoc_url=None,
+        responses=documented(ServerError),
+    )
+    application.state.core = core
+    for name in ROUTERS:
+        router = cast(APIRouter, importlib.import_module(name).router)
+        application.include_router(router)
+
+    async def reraise(_request: Request, error: Exception) -> Any:
+        raise error
+
+    # The gate answers every error in one form; Starlette's own handlers would answer some first.
+    application.add_exception_handler(HTTPException, reraise)
+    return application
+
+
+def create_application(core: Core) -> AsgiApplication:
+    """The whole application as the server runs it."""
+    inner: AsgiApplication = cast(AsgiApplication, create_inner(core))
+    if core.settings.allowed_origins:
+        inner = cast(
+            AsgiApplication,
+            CORSMiddleware(
+                cast(Any, inner),
+                allow_origins=list(core.settings.allowed_origins),
+                allow_methods=["GET", "POST", "DELETE"],
+                allow_headers=list(CORS_HEADERS),
+                expose_headers=list(EXPOSED_HEADERS),
+                max_age=600,
+            ),
+        )
+    return Gate(inner, is_quiet=core.settings.log_level.lower() not in ("debug", "info"))

@@ -1,0 +1,169 @@
+"""The gate: the outermost ASGI layer. Request ids, size limits, security headers, timing, and errors of any kind."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Awaitable, Callable, MutableMapping
+from typing import Any
+from uuid import uuid4
+
+import orjson
+import psycopg.errors
+import structlog
+from starlette.exceptions import HTTPException
+
+from payments import metrics
+from payments.errors import (
+    ApiError,
+    BodyTooLarge,
+    Conflict,
+    Forbidden,
+    InvalidInput,
+    MethodNotAllowed,
+    NotFound,
+    ServerError,
+    Unauthorized,
+)
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+# Payment routes take 16 KiB (facts.md section 3); x402 payloads fit well within.
+MAXIMUM_BODY_BYTES = 16 * 1024
+_REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
+_SECURITY_HEADERS = (
+    (b"x-content-type-options", b"nosniff"),
+    (b"x-frame-options", b"DENY"),
+    (b"referrer-policy", b"no-referrer"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+    (b"strict-transport-security", b"max-age=63072000; includeSubDomains"),
+    (b"cross-origin-resource-policy", b"same-origin"),
+    (b"permissions-policy", b"()"),
+)
+_NOT_CACHED = (b"cache-control", b"no-store")
+_UNLOGGED = frozenset({"/health", "/ready", "/metrics"})
+_BY_STATUS: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 405: MethodNotAllowed}
+_log = structlog.get_logger("payments.http")
+
+
+def as_api_error(error: Exception) -> ApiError:
+    """Any exception as an error the caller may see; what is not ours becomes a ServerError that tells nothing."""
+    if isinstance(error, ApiError):
+        return error
+    if isinstance(error, HTTPException):
+        kind = _BY_STATUS.get(error.status_code, InvalidInput if error.status_code < 500 else ServerError)
+        sentence = {404: "There is no such route.", 405: "This route does not take this method."}
+        return kind(sentence.get(error.status_code, str(error.detail)), headers=error.headers)
+    if isinstance(error, psycopg.errors.UniqueViolation):
+        return Conflict("This exists already.", details={"constraint": error.diag.constraint_name})
+    return ServerError("Something went wrong on our side; quote the request id to support.")
+
+
+class _Exchange:
+    """One request: watches what is sent, adds headers, and answers errors itself."""
+
+    def __init__(self, scope: Scope, receive: Receive, send: Send, request_id: str) -> None:
+        self.scope, self._receive, self._send = scope, receive, send
+        self.request_id = request_id
+        self.status = 0
+        self._received = 0
+
+    async def receive(self) -> Message:
+        message = await self._receive()
+        if message["type"] == "http.request":
+            self._received += len(message.get("body", b""))
+            if self._received > MAXIMUM_BODY_BYTES:
+                raise _too_large()
+        return message
+
+    async def send(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = list(message.get("headers", ()))
+            names = {name for name, _ in headers}
+            headers.extend(pair for pair in (*_SECURITY_HEADERS, _NOT_CACHED) if pair[0] not in names)
+            headers.append((b"x-request-id", self.request_id.encode()))
+            message["headers"] = headers
+        await self._send(message)
+
+    async def answer(self, error: ApiError) -> None:
+        body = {"error": error.sentence, "code": error.code, "requestId": self.request_id}
+        if error.details is not None:
+            body["details"] = error.details
+        payload = orjson.dumps(body, default=str)
+        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
+        headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
+        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
+        await self.send({"type": "http.response.body", "body": payload})
+
+
+def _too_large() -> BodyTooLarge:
+    return BodyTooLarge(f"The body is larger than {MAXIMUM_BODY_BYTES} bytes.")
+
+
+def _header(scope: Scope, wanted: bytes) -> bytes | None:
+    return next((value for name, value in scope["headers"] if name == wanted), None)
+
+
+class Gate:
+    """Wraps the application.
+
+    Args:
+        inner: the application behind the gate.
+        is_quiet: whether to leave single requests out of the log (errors are always in).
+    """
+
+    def __init__(self, inner: AsgiApplication, *, is_quiet: bool) -> None:
+        self._inner = inner
+        self._is_quiet = is_quiet
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            if scope["type"] == "lifespan":
+                await self._inner(scope, receive, send)
+            return
+        started = time.perf_counter()
+        given = _header(scope, b"x-request-id")
+        request_id = given.decode() if given and _REQUEST_ID.match(given) else uuid4().hex
+        exchange = _Exchange(scope, receive, send, request_id)
+        scope.setdefault("state", {})["request_id"] = request_id
+        tokens = structlog.contextvars.bind_contextvars(request_id=request_id)
+        try:
+            await self._pass(exchange)
+        finally:
+            self._account(scope, exchange, time.perf_counter() - started)
+            structlog.contextvars.reset_contextvars(**tokens)
+
+    async def _pass(self, exchange: _Exchange) -> None:
+        length = _header(exchange.scope, b"content-length")
+        try:
+            if length is not None and (not length.isdigit() or int(length) > MAXIMUM_BODY_BYTES):
+                raise _too_large()
+            await self._inner(exchange.scope, exchange.receive, exchange.send)
+        except Exception as error:
+            told = as_api_error(error)
+            metrics.ERRORS.labels(told.code).inc()
+            if told.status >= 500:
+                _log.error("request failed", path=exchange.scope["path"], code=told.code, exc_info=error)
+            if exchange.status:
+                raise
+            await exchange.answer(told)
+
+    def _account(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
+        # The router leaves the matched route in the scope; its template keeps the metric's labels few.
+        route = getattr(scope.get("route"), "path", "unmatched")
+        metrics.HTTP_SECONDS.labels(route, str(exchange.status)).observe(seconds)
+        if scope["path"] in _UNLOGGED or (self._is_quiet and exchange.status < 500):
+            return
+        _log.info(
+            "request",
+            method=scope["method"],
+            route=route,
+            path=scope["path"] if route == "unmatched" else None,
+            status=exchange.status,
+            milliseconds=round(seconds * 1000, 1),
+        )
