@@ -10,11 +10,13 @@ from dataclasses import dataclass
 
 from operations.checkout import ROOT
 
+# Arguments of this environment's Python: the scripts beside it name the folder they were installed in, which may have
+# moved since; import-linter has nothing but its script.
 CHECKS = (
-    ("style", ("ruff", "check", ".")),
-    ("format", ("ruff", "format", "--check", ".")),
-    ("types", ("mypy",)),
-    ("imports", ("importlinter.cli", "lint-imports")),
+    ("style", ("-m", "ruff", "check", ".")),
+    ("format", ("-m", "ruff", "format", "--check", ".")),
+    ("types", ("-m", "mypy")),
+    ("imports", ("-c", "from importlinter.cli import lint_imports_command as check; check()")),
 )
 
 
@@ -27,7 +29,7 @@ class _Running:
 
 def run_checks() -> list[str]:
     """Run all checks side by side, print what each says when it fails, and return the titles of those that did."""
-    running = [_start(title, command) for title, command in CHECKS]
+    running = [_start(title, arguments) for title, arguments in CHECKS]
     failed = []
     for check in running:
         said, _ = check.process.communicate()
@@ -39,9 +41,9 @@ def run_checks() -> list[str]:
     return failed
 
 
-def _start(title: str, command: Sequence[str]) -> _Running:
+def _start(title: str, arguments: Sequence[str]) -> _Running:
     process = subprocess.Popen(
-        _module(command),
+        [sys.executable, "-P", *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -49,20 +51,6 @@ def _start(title: str, command: Sequence[str]) -> _Running:
         text=True,
     )
     return _Running(title, process, time.monotonic())
-
-
-def _module(command: Sequence[str]) -> list[str]:
-    """How to run a tool of this environment: scripts beside our Python name a folder that may have moved."""
-    tool, *arguments = command
-    if tool == "importlinter.cli":
-        return [
-            sys.executable,
-            "-P",
-            "-c",
-            "from importlinter.cli import lint_imports_command as c; c()",
-            *arguments[1:],
-        ]
-    return [sys.executable, "-P", "-m", tool, *arguments]
 
 
 def _say(text: str) -> None:

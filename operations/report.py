@@ -13,8 +13,8 @@ from operations.outputs import Service
 from operations.payment.receipt import Receipt
 
 RUNNING, DOWN = "running", "down"
-# What is counted in which unit on the ledger: asset -> (unit, minor units a unit).
-UNITS = {"BTC": ("sat", 1_000), "BTC-MSAT": ("sat", 1_000), "MSAT": ("sat", 1_000), "USDC": ("USDC", 1_000_000)}
+# How people write the ledger's assets: code -> (unit, minor units a unit). Bitcoin is booked in millisatoshi.
+UNITS = {"BTC": ("sat", 1_000), "USDC": ("USDC", 1_000_000), "SOL": ("SOL", 1_000_000_000)}
 
 
 def _table(console: Console) -> Table:
@@ -60,10 +60,10 @@ def ledger(console: Console, book: Mapping[str, Any]) -> None:
 
 def _amount(minor: int, asset: str) -> tuple[str, str]:
     """An amount as people write it. Integers throughout: money is never a float."""
-    unit, scale = UNITS.get(asset.upper(), (asset, 1))
+    unit, scale = UNITS.get(asset, (asset, 1))
     whole, rest = divmod(abs(minor), scale)
     digits = len(str(scale)) - 1
-    fraction = f".{rest:0{digits}d}" if digits and (rest or unit == "USDC") else ""
+    fraction = f".{rest:0{digits}d}" if digits and (rest or unit != "sat") else ""
     return f"{'-' if minor < 0 else ''}{whole:,}{fraction}", unit
 
 

@@ -15,6 +15,8 @@ from operations.errors import OperationError
 from operations.files import write_private
 
 TIMEOUT_SECONDS = 30.0
+# Whose money Railyard's own payments are, and that of keys made for nobody in particular.
+USER = "railyard"
 POLL_SECONDS = 0.1
 
 
@@ -76,10 +78,10 @@ class PaymentService:
         return self._call("POST", path, body)
 
     def create_key(
-        self, admin_key: str, *, name: str, environment: str, permissions: list[str], unlimited: bool
+        self, admin_key: str, *, name: str, user: str, environment: str, permissions: list[str], unlimited: bool
     ) -> dict[str, Any]:
-        """A new API key, with its secret, which is told this once."""
-        body: dict[str, Any] = {"name": name, "userId": name, "environment": environment, "permissions": permissions}
+        """A new API key, with its secret, which is told this once; what it is paid is the money of `user`."""
+        body: dict[str, Any] = {"name": name, "userId": user, "environment": environment, "permissions": permissions}
         if unlimited:
             body["unlimited"] = True
         return self._call("POST", "/api-keys", body, key=admin_key)
@@ -135,7 +137,7 @@ def signed_in(service: PaymentService, admin_key: str, key_file: Path) -> Paymen
         else:
             return service
     made = service.create_key(
-        admin_key, name="railyard", environment="test", permissions=["read", "write"], unlimited=False
+        admin_key, name="railyard", user=USER, environment="test", permissions=["read", "write"], unlimited=False
     )
     service.key = str(made["key"])
     write_private(key_file, service.key)

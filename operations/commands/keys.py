@@ -33,7 +33,8 @@ def create(
     permissions: Annotated[
         str, typer.Option(metavar="LIST", help="What it may do: read, write, admin, with commas between.")
     ] = "read,write",
-    name: Annotated[str, typer.Option(help="What to call it, and its user.")] = "railyard",
+    name: Annotated[str, typer.Option(help="What to call it.")] = "made by ./railyard",
+    user: Annotated[str, typer.Option(help="Whose money the key moves.")] = "railyard",
     unlimited: Annotated[bool, typer.Option("--unlimited", help="Lift its rate limits; local stacks only.")] = False,
 ) -> None:
     """Make an API key and print it as one JSON object; its secret is shown this once."""
@@ -53,6 +54,7 @@ def create(
         made = service.create_key(
             there.outputs.bootstrap_admin_key,
             name=name,
+            user=user,
             environment=environment.value,
             permissions=wanted,
             unlimited=unlimited,
