@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import signal
+import time
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from components.local.errors import LocalPlatformError
 STACK_VARIABLE = "RAILYARD_LOCAL_STACK"
 PROCESS_VARIABLE = "RAILYARD_LOCAL_PROCESS"
 END_WAIT_SECONDS = 8.0
+POLL_SECONDS = 0.02
 
 
 def is_alive(process: psutil.Process) -> bool:
@@ -27,6 +29,16 @@ def is_alive(process: psutil.Process) -> bool:
         return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+def wait_for_end(processes: Iterable[psutil.Process], seconds: float) -> list[psutil.Process]:
+    """Wait until all have ended, at most `seconds`; return those that have not. A zombie counts as ended."""
+    deadline = time.monotonic() + seconds
+    while True:
+        alive = [process for process in processes if is_alive(process)]
+        if not alive or time.monotonic() > deadline:
+            return alive
+        time.sleep(POLL_SECONDS)
 
 
 def processes_of(stack: Path, name: str | None = None, data_folder: Path | None = None) -> list[psutil.Process]:
@@ -70,12 +82,11 @@ def end_leftovers(
     pids = {process.pid for process in found}
     tops = [process for process in found if _parent_of(process) not in pids]
     _send(tops, stop_signal)
-    psutil.wait_procs(found, timeout=END_WAIT_SECONDS)
+    wait_for_end(found, END_WAIT_SECONDS)
     # A parent that was killed hard has left children that the first look may not have seen.
     remaining = [process for process in {*found, *processes_of(stack, name, data_folder)} if is_alive(process)]
     _send(remaining, signal.SIGKILL)
-    psutil.wait_procs(remaining, timeout=END_WAIT_SECONDS)
-    survivors = [process for process in remaining if is_alive(process)]
+    survivors = wait_for_end(remaining, END_WAIT_SECONDS)
     if survivors:
         pids_text = ", ".join(str(process.pid) for process in survivors)
         raise LocalPlatformError(f"Processes {pids_text} of the stack in {stack} do not end: end them by hand.")

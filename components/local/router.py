@@ -84,6 +84,8 @@ class Router(pulumi.ComponentResource):
                     "--disable-hot-restart",
                     "--concurrency",
                     "1",
+                    "--file-flush-interval-msec",
+                    "1000",
                     "--log-format",
                     LOG_FORMAT,
                 ],

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import http.client
 import os
+import re
 import shlex
 import xmlrpc.client
 from collections.abc import Mapping, Sequence
@@ -20,18 +21,29 @@ from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, is_aliv
 USERNAME = "railyard"
 RPC_TIMEOUT_SECONDS = 15.0
 LOG_BYTES = 20_000_000
+# Where a comment begins.
+COMMENT = re.compile(r"\s[;#]")
 # Relative to supervisord.conf in secrets/supervisor/: an absolute pattern is split at its spaces.
 INCLUDED = "../../supervisor/processes/*.conf"
 # supervisord's fault codes (supervisor.xmlrpc.Faults).
 BAD_NAME, ALREADY_ADDED, NOT_RUNNING, ALREADY_STARTED, SPAWN_ERROR = 10, 90, 70, 60, 50
 
 
-def _quoted(value: str) -> str:
-    """`value` between quotes for supervisord's `environment`, which knows no escapes."""
-    if "\n" in value or ('"' in value and "'" in value):
+def _taken_whole(what: str, value: str) -> str:
+    """`value` if supervisord's settings can hold it: they know no escapes, and one bad file makes it refuse all."""
+    if "\n" in value or "\r" in value or COMMENT.search(value):
         raise LocalPlatformError(
-            "supervisord cannot pass an environment value with a line break or with both kinds of quotes: "
-            f"shorten or reword {value[:20]!r}…"
+            f"{what} has a line break, or a space before ; or #, which supervisord's settings cannot hold: reword it."
+        )
+    return value
+
+
+def _quoted(variable: str, value: str) -> str:
+    """`value` between quotes for supervisord's `environment`, which takes quotes off both ends."""
+    if ('"' in value and "'" in value) or value[:1] in ("'", '"') or value[-1:] in ("'", '"'):
+        raise LocalPlatformError(
+            f"The environment variable {variable} begins or ends with a quote, or has both kinds of quotes, which "
+            "supervisord's settings cannot hold: reword it."
         )
     quote = "'" if '"' in value else '"'
     return f"{quote}{value}{quote}"
@@ -90,7 +102,7 @@ class Program:
         lines = {
             "command": shlex.join(self.command),
             "directory": self.directory,
-            "environment": ",".join(f"{key}={_quoted(value)}" for key, value in sorted(variables.items())),
+            "environment": ",".join(f"{key}={_quoted(key, value)}" for key, value in sorted(variables.items())),
             "autostart": "false",
             "autorestart": "false",
             "startsecs": "0",
@@ -105,7 +117,9 @@ class Program:
         }
         if self.account:
             lines["user"] = self.account
-        body = "\n".join(f"{key}={value.replace('%', '%%')}" for key, value in lines.items())
+        body = "\n".join(
+            f"{key}={_taken_whole(f'{key} of {self.name}', value).replace('%', '%%')}" for key, value in lines.items()
+        )
         return f"[program:{self.name}]\n{body}\n"
 
 

@@ -15,14 +15,13 @@ import uuid
 from dataclasses import dataclass
 from pathlib import Path
 
-import psutil
 import pulumi
 import pulumi.dynamic
 
 from components.local.accounts import own_folder
 from components.local.durable_file import last_line
 from components.local.errors import LocalPlatformError
-from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, end_leftovers
+from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, end_leftovers, wait_for_end
 from components.local.listeners import listener_on
 from components.local.locks import exclusively
 from components.local.provider import LocalProvider, Properties
@@ -101,7 +100,7 @@ def stop_daemon(stack: Path) -> None:
     daemon = running_daemon(stack)
     if daemon is not None:
         daemon.send_signal(signal.SIGTERM)
-        psutil.wait_procs([daemon], timeout=STOP_DEADLINE_SECONDS)
+        wait_for_end([daemon], STOP_DEADLINE_SECONDS)
     end_leftovers(stack)
     (stack / "supervisor" / "supervisord.pid").unlink(missing_ok=True)
 

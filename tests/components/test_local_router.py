@@ -1,0 +1,183 @@
+"""Envoy for real: who gets the traffic, and who may decide it."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import subprocess
+import threading
+from collections import Counter
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+
+from components.local import envoy_settings
+from components.local.binaries import find_envoy
+from components.local.durable_file import write_durably
+from components.local.process import ProcessProvider
+from components.local.seed_file import SeedFileProvider
+from tests.components.conftest import Properties, wait_until
+
+
+class Slot:
+    """A slot's web role as the router sees it: answers with its name, and 503 on /ready when told to."""
+
+    def __init__(self, name: str) -> None:
+        self.ready = True
+        slot = self
+
+        class Handler(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                body = json.dumps({"slot": name, "from": self.headers.get("X-Forwarded-For")}).encode()
+                self.send_response(503 if self.path == "/ready" and not slot.ready else 200)
+                self.send_header("Content-Length", str(len(body)))
+                self.end_headers()
+                self.wfile.write(body)
+
+            def log_message(self, *_: object) -> None:
+                pass
+
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+        self.address = f"127.0.0.1:{self._server.server_port}"
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+
+    def close(self) -> None:
+        self._server.shutdown()
+        self._server.server_close()
+
+
+@pytest.fixture(scope="module")
+def slots() -> Iterator[dict[str, Slot]]:
+    made = {name: Slot(name) for name in ("blue", "green", "standby")}
+    yield made
+    for slot in made.values():
+        slot.close()
+
+
+@pytest.fixture(scope="module")
+def folder(stack: Path) -> Path:
+    return stack / "envoy"
+
+
+@pytest.fixture(scope="module")
+def router(
+    folder: Path, slots: dict[str, Slot], process_inputs: Callable[..., Properties], free_port: Callable[[str], int]
+) -> Properties:
+    port, admin = free_port("router"), free_port("router-admin")
+    files = {
+        "bootstrap.json": envoy_settings.bootstrap(f"127.0.0.1:{port}", f"127.0.0.1:{admin}", folder),
+        "clusters.json": envoy_settings.clusters({"blue": [slots["blue"].address]}, folder),
+        "routes.json": envoy_settings.routes(),
+        "weights/weights.json": envoy_settings.weights(100, 0),
+        "rollback/fraction.json": envoy_settings.rollback_fraction(0),
+        "rollback/endpoints.json": envoy_settings.rollback_endpoints([]),
+    }
+    for name, content in files.items():
+        SeedFileProvider().make({"path": str(folder / name), "content": content})
+    command = [
+        str(find_envoy().path),
+        "-c",
+        str(folder / "bootstrap.json"),
+        "--disable-hot-restart",
+        "--concurrency",
+        "1",
+    ]
+    command += ["--file-flush-interval-msec", "200"]
+    ready = {"kind": "http", "address": f"127.0.0.1:{port}", "path": "/ready"}
+    listens = [f"127.0.0.1:{port}", f"127.0.0.1:{admin}"]
+    return ProcessProvider().make(process_inputs("router", port, command=command, ready=ready, listens=listens))[1]
+
+
+def get(router: Properties, path: str = "/", **headers: str) -> tuple[int, dict[str, str]]:
+    connection = http.client.HTTPConnection(router["listens"][0], timeout=5)
+    try:
+        connection.request("GET", path, headers=headers)
+        answer = connection.getresponse()
+        return answer.status, json.loads(answer.read())
+    finally:
+        connection.close()
+
+
+def shares(router: Properties, requests: int = 40) -> Counter[str]:
+    return Counter(get(router)[1].get("slot", "nobody") for _ in range(requests))
+
+
+@pytest.fixture
+def as_new(folder: Path, router: Properties, slots: dict[str, Slot]) -> Iterator[None]:
+    """Afterwards all traffic goes to blue again, and green has no endpoint."""
+    yield
+    slots["blue"].ready = True
+    write_durably(folder / "weights/weights.json", envoy_settings.weights(100, 0), 0o644)
+    write_durably(folder / "rollback/fraction.json", envoy_settings.rollback_fraction(0), 0o644)
+    write_durably(folder / "clusters.json", envoy_settings.clusters({"blue": [slots["blue"].address]}, folder), 0o644)
+    wait_until(lambda: shares(router, 10) == {"blue": 10})
+
+
+@pytest.mark.usefixtures("as_new")
+class TestTraffic:
+    def test_all_goes_to_blue_at_first(self, router: Properties) -> None:
+        assert shares(router) == {"blue": 40}
+
+    def test_weights_move_it_without_a_restart(self, folder: Path, router: Properties, slots: dict[str, Slot]) -> None:
+        both = {name: [slots[name].address] for name in ("blue", "green")}
+        write_durably(folder / "clusters.json", envoy_settings.clusters(both, folder), 0o644)
+        write_durably(folder / "weights/weights.json", envoy_settings.weights(0, 100), 0o644)
+        wait_until(lambda: shares(router, 10) == {"green": 10})
+        write_durably(folder / "weights/weights.json", envoy_settings.weights(50, 50), 0o644)
+        wait_until(lambda: set(shares(router, 20)) == {"blue", "green"})
+        assert 60 < shares(router, 200)["blue"] < 140
+
+    def test_an_update_of_the_clusters_leaves_the_weights(
+        self, folder: Path, router: Properties, slots: dict[str, Slot]
+    ) -> None:
+        both = {name: [slots[name].address] for name in ("blue", "green")}
+        write_durably(folder / "weights/weights.json", envoy_settings.weights(0, 100), 0o644)
+        write_durably(folder / "clusters.json", envoy_settings.clusters(both, folder), 0o644)
+        write_durably(folder / "routes.json", envoy_settings.routes(), 0o644)
+        wait_until(lambda: shares(router, 10) == {"green": 10})
+
+    def test_the_rollback_route_takes_all_before_the_weights(
+        self, folder: Path, router: Properties, slots: dict[str, Slot]
+    ) -> None:
+        standby = envoy_settings.rollback_endpoints([slots["standby"].address])
+        write_durably(folder / "rollback/endpoints.json", standby, 0o644)
+        write_durably(folder / "rollback/fraction.json", envoy_settings.rollback_fraction(100), 0o644)
+        wait_until(lambda: shares(router, 10) == {"standby": 10})
+
+    def test_a_slot_that_is_not_ready_gets_nothing_and_the_answer_has_the_services_form(
+        self, router: Properties, slots: dict[str, Slot]
+    ) -> None:
+        slots["blue"].ready = False
+        wait_until(lambda: get(router)[0] == 503)
+        status, body = get(router, **{"X-Request-Id": "3f1c"})
+        assert (status, body["code"], body["requestId"]) == (503, "SERVICE_UNAVAILABLE", "3f1c")
+        slots["blue"].ready = True
+        wait_until(lambda: get(router)[0] == 200)
+
+
+class TestRequests:
+    def test_a_forged_client_address_stays_left_of_the_one_trusted_hop(self, router: Properties) -> None:
+        forwarded = get(router, **{"X-Forwarded-For": "203.0.113.9"})[1]["from"].split(",")
+        assert forwarded[0] == "203.0.113.9"
+        assert len(forwarded) == 2
+
+    def test_the_access_log_has_no_query_and_no_headers(self, router: Properties) -> None:
+        get(router, "/planted?key=planted-in-query", **{"X-Api-Key": "planted-in-header"})
+        log = Path(router["log"])
+        wait_until(lambda: '"path":"/planted"' in log.read_text())
+        line = json.loads(next(line for line in log.read_text().splitlines() if '"path":"/planted"' in line))
+        assert (line["method"], line["status"], line["upstream"]) == ("GET", 200, "web-blue")
+        assert "planted-in" not in log.read_text()
+
+
+class TestSettings:
+    def test_envoy_accepts_them(self, router: Properties, folder: Path) -> None:
+        command = [str(find_envoy().path), "--mode", "validate", "-c", str(folder / "bootstrap.json")]
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+        assert done.returncode == 0, done.stderr
+
+    def test_weights_add_up(self) -> None:
+        with pytest.raises(ValueError, match="must add up to 100"):
+            envoy_settings.weights(60, 60)
