@@ -48,7 +48,7 @@ def pay(service: PaymentService, network: SolanaCounterpart, *, pay_to: str, amo
     """
     started = time.monotonic()
     requirements = _requirements(service, network, pay_to, amount)
-    payment = _sign(network, requirements)
+    payment = sign(network, requirements)
     body = {"x402Version": 2, "paymentPayload": payment, "paymentRequirements": requirements}
     verdict = service.post("/verify", body)
     if not verdict.get("isValid"):
@@ -103,8 +103,15 @@ def _is_solana(network: str) -> bool:
     return network.startswith("solana:")
 
 
-def _sign(network: SolanaCounterpart, requirements: dict[str, Any]) -> dict[str, Any]:
-    """The payment payload: a transfer signed by the customer, with the fee payer's signature left open."""
+def sign(network: SolanaCounterpart, requirements: dict[str, Any]) -> dict[str, Any]:
+    """The payment payload of x402 v2: a transfer signed by the customer, the fee payer's signature left open.
+
+    Args:
+        requirements: the shop's terms, with `extra.feePayer`.
+
+    Raises:
+        OperationError: the network gives no recent blockhash.
+    """
     customer = Keypair.from_base58_string(network.customer_keypair)
     mint = Pubkey.from_string(requirements["asset"])
     fee_payer = Pubkey.from_string(requirements["extra"]["feePayer"])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import secrets
 import socket
@@ -16,8 +17,11 @@ from typing import Any
 
 import httpx
 import pytest
+from solders.keypair import Keypair
+from solders.pubkey import Pubkey
+from solders.token.associated import get_associated_token_address
 
-from operations.outputs import LightningCounterpart
+from operations.outputs import LightningCounterpart, SolanaCounterpart
 
 ROOT = Path(__file__).parents[2]
 
@@ -92,6 +96,60 @@ def lightning(tmp_path_factory: pytest.TempPathFactory) -> Iterator[LightningNet
         try:
             wait_until(lambda: listens(network.merchant_port) and listens(network.customer_port), "two nodes")
             yield network
+        finally:
+            process.terminate()
+            process.wait(timeout=10)
+
+
+@dataclass(frozen=True)
+class SolanaNetwork:
+    """A cluster with a mint, a customer who has USDC, and a fee payer who has SOL."""
+
+    counterpart: SolanaCounterpart
+    fee_payer: Keypair
+    merchant: Pubkey
+
+    def balance_of_merchant(self) -> int:
+        """In millionths of a USDC."""
+        account = get_associated_token_address(self.merchant, Pubkey.from_string(self.counterpart.mint))
+        request = {
+            "jsonrpc": "2.0",
+            "id": 1,
+            "method": "getTokenAccountBalance",
+            "params": [str(account), {"commitment": "confirmed"}],
+        }
+        with httpx.Client(trust_env=False) as http:
+            answer = http.post(self.counterpart.rpc_url, json=request).json()
+        return int(answer["result"]["value"]["amount"])
+
+
+@pytest.fixture(scope="session")
+def solana(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SolanaNetwork]:
+    folder = tmp_path_factory.mktemp("solana")
+    port, mint, customer, fee_payer, merchant = free_port(), Keypair(), Keypair(), Keypair(), Keypair().pubkey()
+    genesis = {
+        "mint": {"address": str(mint.pubkey()), "decimals": 6, "authority": str(Keypair().pubkey())},
+        "lamports": {str(fee_payer.pubkey()): 1_000_000_000},
+        "tokens": {str(customer.pubkey()): 1_000_000, str(merchant): 0},
+    }
+    (folder / "genesis.json").write_text(json.dumps(genesis))
+    with (folder / "log").open("wb") as log:
+        process = subprocess.Popen(
+            [
+                sys.executable, "-m", "sandbox.solana", "--data", str(folder / "data"),
+                "--port", str(port), "--genesis", str(folder / "genesis.json"),
+            ],
+            cwd=ROOT, stdin=subprocess.DEVNULL, stdout=log, stderr=log,
+        )  # fmt: skip
+        try:
+            wait_until(lambda: listens(port), "the cluster")
+            yield SolanaNetwork(
+                SolanaCounterpart(
+                    rpc_url=f"http://127.0.0.1:{port}", customer_keypair=str(customer),
+                    mint=str(mint.pubkey()), fee_payer=str(fee_payer.pubkey()),
+                ),
+                fee_payer, merchant,
+            )  # fmt: skip
         finally:
             process.terminate()
             process.wait(timeout=10)
