@@ -65,6 +65,9 @@ class Folder:
     """A fold in progress: takes entries one at a time, and can say at any moment what they amount to."""
 
     def __init__(self, base: list[ResourceState], pending: list[Operation]) -> None:
+        self._start(base, pending)
+
+    def _start(self, base: list[ResourceState], pending: list[Operation]) -> None:
         self._base: list[ResourceState | None] = list(base)
         self._pending: list[Operation | None] = list(pending)
         self._news: list[ResourceState | None] = []
@@ -90,7 +93,7 @@ class Folder:
         """Return the resources and pending operations of the entries so far."""
         resources = [state for state in (*self._news, *self._base) if state is not None]
         if self._refreshed:
-            resources = _without_dangling(resources)
+            resources = without_dangling(resources)
         if self._touched:
             resources = _normalised(resources)
         kept = [
@@ -123,7 +126,7 @@ class Folder:
         for key, flag in (("delete", "delete"), ("pending", "pending_replacement")):
             marked = self._find(entry, key)
             if marked is not None:
-                self._replace(entry, key, replace(marked, **{flag: True}))
+                self._replace(entry, key, _marked(marked, flag))
         self._refreshed = self._refreshed or bool(entry.get("refresh"))
 
     def _on_outputs(self, entry: Mapping[str, Any]) -> None:
@@ -145,7 +148,7 @@ class Folder:
     def _on_rebase(self, entry: Mapping[str, Any]) -> None:
         resources, pending = self.result()
         created = self._created
-        self.__init__(resources, pending)  # type: ignore[misc]
+        self._start(resources, pending)
         self._created = created
 
     def _append(self, operation: int, state: ResourceState | None) -> None:
@@ -155,7 +158,7 @@ class Folder:
     def _find(self, entry: Mapping[str, Any], key: str) -> ResourceState | None:
         old, new = entry.get(f"{key}_old"), entry.get(f"{key}_new")
         if old is not None:
-            return self._base[old]
+            return self._base[int(old)]
         if new is not None and new in self._position:
             return self._news[self._position[new]]
         return None
@@ -168,7 +171,13 @@ class Folder:
             self._news[self._position[new]] = state
 
 
-def _without_dangling(resources: list[ResourceState]) -> list[ResourceState]:
+def _marked(state: ResourceState, flag: str) -> ResourceState:
+    marked = replace(state)
+    setattr(marked, flag, True)
+    return marked
+
+
+def without_dangling(resources: list[ResourceState]) -> list[ResourceState]:
     """Drop references to resources that a refresh found gone; a child of one moves up to its grandparent."""
     seen: set[str] = set()
     every = {state.urn for state in resources}

@@ -1,0 +1,166 @@
+"""Runs the program: in a process of its own, or inside the client that asked for it (inline programs).
+
+Source: pulumi `sdk/python/cmd/pulumi-language-python`, `pkg/resource/deploy/program_source.go`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import grpc
+import grpc.aio
+from pulumi.runtime.proto import language_pb2, language_pb2_grpc
+
+from pulumi_embedded.deploy.channels import message_of, open_channel
+from pulumi_embedded.deploy.events import INFO, INFO_ERR, Emitter
+from pulumi_embedded.deploy.interpreter import Interpreter
+from pulumi_embedded.deploy.processes import Child, Children
+from pulumi_embedded.deploy.request import ProjectSpec, UpdateRequest
+from pulumi_embedded.errors import EngineError, UsageError
+
+RUN_PROGRAM = Path(__file__).with_name("run_program.py")
+_SHOWN = 32
+_OUT, _ERR = 1, 2
+
+
+class ProgramError(Exception):
+    """The program failed; an empty message means that the reason has been shown."""
+
+
+def program_folder(project: ProjectSpec) -> tuple[Path, str]:
+    """Return the folder the program runs in, and the entry point relative to it.
+
+    Raises:
+        EngineError: `main` in Pulumi.yaml leads nowhere, or out of the project.
+    """
+    root = project.root.resolve()
+    if not project.main:
+        return root, "."
+    if Path(project.main).is_absolute():
+        raise UsageError("project 'main' must be a relative path")
+    main = (root / project.main).resolve()
+    if main != root and root not in main.parents:
+        raise UsageError(f"project 'main' must be below the project: '{project.main}'")
+    if not main.exists():
+        raise UsageError(f"project 'main' could not be read: '{main}' does not exist")
+    return (main, ".") if main.is_dir() else (main.parent, main.name)
+
+
+class Program:
+    """The program of one update, local or inline."""
+
+    def __init__(
+        self,
+        request: UpdateRequest,
+        *,
+        children: Children,
+        emitter: Emitter,
+        interpreter: Callable[[], Interpreter],
+        engine_address: str,
+    ) -> None:
+        self._request = request
+        self._children = children
+        self._emitter = emitter
+        self._interpreter = interpreter
+        self._engine_address = engine_address
+        self._child: Child | None = None
+        self._muted = False
+
+    async def run(self, monitor_address: str) -> None:
+        """Run the program to its end.
+
+        Raises:
+            ProgramError: it failed.
+        """
+        if self._request.options.client:
+            await self._run_inline(monitor_address)
+        else:
+            await self._run_process(monitor_address)
+
+    async def stop(self) -> None:
+        """End the program's process, if it has one and still runs."""
+        if self._child is not None and self._child.running:
+            await self._child.stop()
+
+    def mute(self) -> None:
+        """Show nothing more of what the program prints: it is being ended."""
+        self._muted = True
+
+    async def _run_process(self, monitor_address: str) -> None:
+        request = self._request
+        folder, entry = program_folder(request.project)
+        interpreter = self._interpreter()
+        command = [
+            interpreter.path,
+            "-u",
+            str(RUN_PROGRAM),
+            *("--parent", str(os.getpid())),
+            *("--monitor", monitor_address),
+            *("--engine", self._engine_address),
+            *("--project", request.project.name),
+            *("--root_directory", str(request.project.root)),
+            *("--stack", request.stack),
+            *("--pwd", str(folder)),
+            *("--dry_run", "true" if request.dry_run else "false"),
+            *("--parallel", str(request.options.parallel)),
+            *("--organization", request.organization),
+            entry,
+        ]
+        environment = {
+            **os.environ,
+            **request.environment,
+            **interpreter.environment,
+            "PULUMI_CONFIG": json.dumps(request.config),
+            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(request.config_secret_keys),
+        }
+        child, out, err = await self._children.start(command, cwd=folder, environment=environment, name="the program")
+        self._child = child
+        child.pump(out, self._listen, is_error=False)
+        child.pump(err, self._listen, is_error=True)
+        code = await child.wait()
+        if code == _SHOWN:
+            raise ProgramError
+        if code < 0:
+            raise ProgramError(f"an unhandled error occurred: program was ended by signal {-code}")
+        if code:
+            raise ProgramError(f"an unhandled error occurred: program exited with non-zero exit code: {code}")
+
+    def _listen(self, line: str, is_error: bool) -> None:
+        if not self._muted:
+            self._emitter.diagnostic(INFO_ERR if is_error else INFO, line, stream=_ERR if is_error else _OUT)
+
+    async def _run_inline(self, monitor_address: str) -> None:
+        request = self._request
+        folder, entry = program_folder(request.project)
+        message: Any = language_pb2.RunRequest(
+            project=request.project.name,
+            stack=request.stack,
+            pwd=str(folder),
+            program=entry,
+            args=[self._engine_address],
+            config=request.config,
+            dryRun=request.dry_run,
+            parallel=request.options.parallel,
+            monitor_address=monitor_address,
+            configSecretKeys=request.config_secret_keys,
+            organization=request.organization,
+        )
+        address = request.options.client
+        async with open_channel(address) as channel:
+            try:
+                answer = await language_pb2_grpc.LanguageRuntimeStub(channel).Run(message, wait_for_ready=False)
+            except grpc.aio.AioRpcError as error:
+                if error.code() == grpc.StatusCode.UNAVAILABLE:
+                    raise EngineError(f"the program at {address} does not answer: {message_of(error)}") from None
+                raise ProgramError(message_of(error)) from None
+            except asyncio.CancelledError:
+                raise ProgramError("the program was cancelled") from None
+        if answer.bail:
+            raise ProgramError
+        if answer.error:
+            raise ProgramError(f"an unhandled error occurred: {answer.error}")

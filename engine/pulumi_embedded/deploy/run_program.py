@@ -1,0 +1,138 @@
+"""Runs a Pulumi program in the project's interpreter, as the CLI's language host does. Not imported by the engine.
+
+Exit codes: 0, 1 (the program failed), 32 (it failed and the reason has been shown).
+"""
+
+# ruff: noqa: PTH, T201 - as the CLI's language host does it, before anything else is imported
+from __future__ import annotations
+
+import argparse
+import asyncio
+import logging
+import os
+import runpy
+import sys
+import traceback
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+SHOWN = 32
+_HERE = os.path.dirname(os.path.abspath(__file__))
+
+
+def parse_arguments() -> argparse.Namespace:
+    """Read what the engine passes on."""
+    parser = argparse.ArgumentParser()
+    for name in ("parent", "monitor", "engine", "project", "stack", "organization", "root_directory", "pwd"):
+        parser.add_argument(f"--{name}")
+    parser.add_argument("--dry_run")
+    parser.add_argument("--parallel", type=int)
+    parser.add_argument("PROGRAM")
+    return parser.parse_args()
+
+
+def user_traceback(error: BaseException, foreign: list[str]) -> str:
+    """Return the traceback of an exception with the frames of the SDK, of libraries it runs on and of this file left out."""
+    summary = traceback.TracebackException.from_exception(error)
+    pending: list[traceback.TracebackException | None] = [summary]
+    seen: set[int] = set()
+    while pending:
+        item = pending.pop()
+        if item is None or id(item) in seen:
+            continue
+        seen.add(id(item))
+        kept = [frame for frame in item.stack if not _is_foreign(frame.filename, foreign)]
+        item.stack[:] = kept
+        pending += [item.__cause__, item.__context__, *(getattr(item, "exceptions", None) or [])]
+    return "".join(summary.format())
+
+
+def _is_foreign(filename: str, foreign: list[str]) -> bool:
+    return filename.startswith("<frozen") or any(
+        filename == path or filename.startswith(path + os.sep) for path in foreign
+    )
+
+
+def main() -> None:
+    """Run the program and exit."""
+    sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != _HERE]
+    args = parse_arguments()
+    runpy.run_path(os.path.join(_HERE, "bootstrap.py"))["die_with"](int(args.parent))
+    try:
+        import pulumi
+        import pulumi.runtime
+    except ImportError as error:
+        print(
+            f"The Pulumi SDK cannot be imported by {sys.executable}: {error}. "
+            "Install the project's requirements into that environment (pip install -r requirements.txt).",
+            file=sys.stderr,
+        )
+        sys.exit(SHOWN)
+    configure(args, pulumi)
+    sys.argv = [args.PROGRAM]
+    os.chdir(args.pwd)
+    if not os.path.isdir(args.PROGRAM):
+        sys.path.insert(0, os.getcwd())
+    logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # unfinished futures are normal when a program fails
+    sys.exit(run(args, pulumi))
+
+
+def configure(args: argparse.Namespace, pulumi: Any) -> None:
+    """Point the SDK at the engine."""
+    runtime = pulumi.runtime
+    runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
+    runtime.configure(
+        runtime.Settings(
+            monitor=args.monitor,
+            engine=args.engine,
+            project=args.project,
+            stack=args.stack,
+            parallel=args.parallel,
+            dry_run=args.dry_run == "true",
+            organization=args.organization,
+            root_directory=args.root_directory,
+        )
+    )
+
+
+def run(args: argparse.Namespace, pulumi: Any) -> int:
+    """Run the program in its stack and return the exit code."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    executor = ThreadPoolExecutor(max_workers=max(args.parallel or 1, 1) * 4)
+    loop.set_default_executor(executor)
+    program = os.path.abspath(args.PROGRAM)
+
+    def start() -> None:
+        if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):
+            pulumi.log.error(f"unable to find main python program `__main__.py` in `{program}`")
+            sys.exit(SHOWN)
+        runpy.run_path(args.PROGRAM, run_name="__main__")
+
+    code = 1
+    try:
+        loop.run_until_complete(pulumi.runtime.run_in_stack(start))
+        code = 0
+    except pulumi.RunError as error:
+        pulumi.log.error(str(error))
+    except Exception as error:
+        foreign = [
+            os.path.dirname(pulumi.__file__),
+            os.path.dirname(asyncio.__file__),
+            os.path.dirname(str(sys.modules["concurrent.futures"].__file__)),
+            os.path.abspath(runpy.__file__),
+            os.path.abspath(__file__),
+            _HERE,
+        ]
+        pulumi.log.error("Program failed with an unhandled exception:\n" + user_traceback(error, foreign))
+        code = SHOWN
+    finally:
+        executor.shutdown(wait=True)
+        loop.close()
+        sys.stdout.flush()
+        sys.stderr.flush()
+    return code
+
+
+if __name__ == "__main__":
+    main()
