@@ -154,7 +154,7 @@ class Solana(pulumi.ComponentResource):
                     beginning.path,
                 ],
                 listens=[port.address],
-                ready=Ready("tcp", port.address),
+                ready=Ready("http", port.address, "/health"),
                 fingerprint=fingerprint(beginning.content, args.revision),
                 environment={"PYTHONPATH": str(args.checkout)},
                 directory=str(args.checkout),

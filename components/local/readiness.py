@@ -21,7 +21,8 @@ class ReadyCheck:
     """How to see that a process is ready.
 
     Attributes:
-        kind: "tcp": it accepts a connection; "http"/"https": it answers GET `path` with a status below 400;
+        kind: "tcp": it accepts a connection; "http": it answers GET `path` with a status below 400; "https": below
+            500, since without a credential a server may well refuse and yet be ready;
             "postgres": it asks for a password, which PostgreSQL does once it has recovered, not when it first listens.
         address: "127.0.0.1:<port>".
         path: of the request, with its slash; "" for the others.
@@ -45,7 +46,7 @@ class ReadyCheck:
                 return True
             if self.kind == "postgres":
                 return self._first_byte(host, int(port)) == POSTGRES_AUTHENTICATION
-            return self._status(host, int(port)) < 400
+            return self._status(host, int(port)) < (400 if self.kind == "http" else 500)
         except (OSError, http.client.HTTPException):
             return False
 
