@@ -64,7 +64,7 @@ def plan(prepared: Prepared, phases: Phases) -> Watcher:
         OperationError: the program or a policy refuses, or somebody else works on the stack.
     """
     with phases.phase("plan") as phase:
-        watcher = Watcher(doing=phase.doing)
+        watcher = Watcher(doing=phase.doing, planning=True)
         preview(prepared.stack, watcher)
         phase.outcome = summary(watcher.changes)
     if watcher.findings:

@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from rich.console import Console
-from rich.status import Status
+from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
 from rich.text import Text
 
 
@@ -26,7 +26,7 @@ class Phase:
 
     def doing(self, what: str) -> None:
         """Show what is being done right now; in a terminal only."""
-        self._show(f"{self.title}: {what}")
+        self._show(what)
 
 
 @dataclass
@@ -76,5 +76,13 @@ class Phases:
         if not self.console.is_terminal:
             yield lambda _: None
             return
-        with Status(Text(title), console=self.console, spinner="dots") as status:
-            yield lambda text: status.update(Text(text, overflow="ellipsis", no_wrap=True))
+        columns = (
+            SpinnerColumn(),
+            TextColumn(f"{title:<13}", style="bold", markup=False),
+            TimeElapsedColumn(),
+            TextColumn("{task.description}", style="dim", markup=False),
+        )
+        with Progress(*columns, console=self.console, transient=True) as progress:
+            task = progress.add_task("")
+            width = max(20, self.console.width - 28)
+            yield lambda text: progress.update(task, description=text[:width])

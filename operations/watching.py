@@ -42,6 +42,7 @@ class Watcher:
         doing: told what is being done now.
         done: told of each step that changed something, as "+ postgres".
         planned: how many changing steps there will be, where known.
+        planning: whether it is only a preview.
         errors: the error messages, in order.
         findings: what the policies found.
         changes: steps by operation, of the summary.
@@ -51,6 +52,7 @@ class Watcher:
     doing: Callable[[str], None] = lambda _: None
     done: Callable[[str], None] = lambda _: None
     planned: int = 0
+    planning: bool = False
     errors: list[str] = field(default_factory=list)
     findings: list[Finding] = field(default_factory=list)
     changes: dict[str, int] = field(default_factory=dict)
@@ -75,7 +77,8 @@ class Watcher:
             self.steps.append((operation, step.type.rsplit(":", 1)[-1], name_of(step.urn)))
         if operation in DOING:
             of = f"{self._finished}/{self.planned} " if self.planned else ""
-            self.doing(f"{of}{DOING[operation]} {name_of(step.urn)}")
+            word = "planning" if self.planning and operation not in QUIET else DOING[operation]
+            self.doing(f"{of}{word} {name_of(step.urn)}")
 
     def _ends(self, step: StepEventMetadata) -> None:
         operation = _word(step.op)
