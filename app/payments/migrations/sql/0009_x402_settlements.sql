@@ -4,6 +4,7 @@ CREATE TABLE x402.settlements (
     id uuid PRIMARY KEY,
     message_hash bytea NOT NULL UNIQUE CHECK (octet_length(message_hash) = 32),
     binding bytea NOT NULL CHECK (octet_length(binding) = 32),  -- caller and requirements: a retry brings the same
+    retry_key text COLLATE "C",                 -- the Idempotency-Key, when one was sent: a retry brings the same
     user_id text COLLATE "C" NOT NULL,
     environment text COLLATE "C" NOT NULL CHECK (environment IN ('live', 'test')),
     api_key_id uuid,
@@ -77,24 +78,23 @@ CREATE TRIGGER settlement_changed AFTER UPDATE OF state ON x402.settlements FOR 
 
 -- T1: write the settlement, or find the one that this message has already.
 CREATE FUNCTION x402.accept_settlement(
-    p_id uuid, p_message_hash bytea, p_binding bytea, p_user text, p_environment text, p_api_key uuid,
+    p_id uuid, p_message_hash bytea, p_binding bytea, p_retry_key text, p_user text, p_environment text, p_api_key uuid,
     p_x402_version integer, p_network text, p_payer text, p_pay_to text, p_destination text, p_mint text, p_asset text,
     p_wanted numeric, p_fee_payer text, p_memo text, p_ours boolean, p_transaction text, p_max_fee bigint,
     p_last_valid_height bigint, p_release text, p_now timestamptz, p_actor text, p_cause text,
-    OUT created boolean, OUT settlement_id uuid, OUT settlement_binding bytea
+    OUT created boolean, OUT settlement_id uuid
 ) LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM payments.act_as(p_actor, p_cause);
-    INSERT INTO x402.settlements (id, message_hash, binding, user_id, environment, api_key_id, x402_version, network,
+    INSERT INTO x402.settlements (id, message_hash, binding, retry_key, user_id, environment, api_key_id, x402_version, network,
             payer, pay_to, destination, mint, asset, wanted, fee_payer, memo, ours, transaction, max_fee_lamports,
             last_valid_height, release, created_at, updated_at)
-        VALUES (p_id, p_message_hash, p_binding, p_user, p_environment, p_api_key, p_x402_version, p_network, p_payer,
+        VALUES (p_id, p_message_hash, p_binding, p_retry_key, p_user, p_environment, p_api_key, p_x402_version, p_network, p_payer,
             p_pay_to, p_destination, p_mint, p_asset, p_wanted, p_fee_payer, p_memo, p_ours, p_transaction, p_max_fee,
             p_last_valid_height, p_release, p_now, p_now)
         ON CONFLICT (message_hash) DO NOTHING;
     created := FOUND;
-    SELECT s.id, s.binding INTO settlement_id, settlement_binding FROM x402.settlements s
-        WHERE s.message_hash = p_message_hash;
+    SELECT s.id INTO settlement_id FROM x402.settlements s WHERE s.message_hash = p_message_hash;
 END $$;
 
 -- Work for a worker: settlements that are due and that nobody holds.

@@ -1,1 +1,38 @@
 """Lightning by LND REST: invoices, payouts, proof of death, and the BOLT 11 codec. Signing keys stay in the node."""
+
+from payments.rails.lnd.errors import LndConfigError
+from payments.rails.lnd.rail import LndConfig, LndRail, macaroon_source
+from payments.settings import Settings, SettingsError
+
+
+def build(settings: Settings, role: str) -> LndRail | None:
+    """The rail of these settings, None without LND_URL. Only the worker's is given the pay macaroon.
+
+    Raises:
+        SettingsError: a setting cannot be used.
+    """
+    if not settings.lnd_url:
+        return None
+    invoice, pay = settings.lnd_macaroon, settings.lnd_pay_macaroon if role == "worker" else None
+    pay_path = settings.lnd_pay_macaroon_path if role == "worker" else None
+    try:
+        invoice_macaroon = macaroon_source(
+            invoice.get_secret_value() if invoice else None, settings.lnd_macaroon_path, setting="LND_MACAROON"
+        )
+        if invoice_macaroon is None or settings.lnd_tls_cert_path is None:
+            raise LndConfigError("LND_URL needs LND_TLS_CERT_PATH and LND_MACAROON (or LND_MACAROON_PATH) beside it.")
+        config = LndConfig(
+            url=settings.lnd_url,
+            tls_certificate=settings.lnd_tls_cert_path,
+            invoice_macaroon=invoice_macaroon,
+            pay_macaroon=macaroon_source(pay.get_secret_value() if pay else None, pay_path, setting="LND_PAY_MACAROON"),
+            network=settings.bitcoin_network,
+            max_payment_msat=settings.max_payment_msat,
+            max_fee_msat=settings.max_fee_msat,
+        )
+        return LndRail(config)
+    except LndConfigError as error:
+        raise SettingsError([error.sentence]) from error
+
+
+__all__ = ["LndConfig", "LndRail", "build"]
