@@ -107,9 +107,9 @@ class BuiltinProvider:
 
     async def invoke(self, token: str, arguments: Properties, *, preview: bool) -> InvokeResult:
         """Look up a resource of this deployment, or another stack's outputs."""
-        if token == "pulumi:pulumi:getResource":
+        if token == "pulumi:pulumi:getResource":  # noqa: S105
             return InvokeResult(self._get_resource(str(unwrap_secret(arguments.get("urn")))))
-        if token == "pulumi:pulumi:readStackOutputs":
+        if token == "pulumi:pulumi:readStackOutputs":  # noqa: S105
             return InvokeResult(self._stack_outputs(arguments))
         raise ProviderError(f"unrecognized function name: '{token}'")
 

@@ -1,7 +1,7 @@
 """Records each step in the journal, before its provider is called and after, and keeps the fold of it in memory.
 
-Entries that must survive a crash are flushed in batches by one thread; a step waits for its own batch only. Entries that
-only say where an unchanged resource stands wait for the next flush, in order.
+Entries that must survive a crash are flushed in batches by one thread; a step waits for its own batch only. Entries
+that only say where an unchanged resource stands wait for the next flush, in order.
 """
 
 from __future__ import annotations

@@ -81,7 +81,7 @@ def read_config_file(path: Path) -> dict[str, PolicySettings]:
 def reconcile(
     policies: list[PolicySchema], *layers: dict[str, PolicySettings] | None
 ) -> tuple[dict[str, PolicySettings], list[str]]:
-    """Return the settings of every policy, later layers over earlier ones over defaults, and what is wrong with them."""
+    """Return the settings of every policy, later layers over earlier over defaults, and what is wrong with them."""
     result = {
         policy.name: PolicySettings(
             policy.level,

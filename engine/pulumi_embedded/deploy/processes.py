@@ -1,7 +1,7 @@
 """Child processes of an update: programs, plugins and policy packs. None of them outlives it.
 
-A child never inherits the engine's own streams, and the engine never waits for a child's pipes to close: a daemon that a
-provider started may keep them open for ever.
+A child never inherits the engine's own streams, and the engine never waits for a child's pipes to close: a daemon that
+a provider started may keep them open for ever.
 """
 
 from __future__ import annotations

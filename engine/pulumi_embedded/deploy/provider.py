@@ -1,5 +1,7 @@
 """What the engine asks of a provider, be it a plugin, the builtin one or the registry of providers itself."""
 
+# ruff: noqa: ASYNC109
+
 from __future__ import annotations
 
 from dataclasses import dataclass, field

@@ -93,8 +93,8 @@ class ReadStep(Step):
 class RefreshStep(Step):
     """A resource is read again, so that the state says what really is.
 
-    With a `registration` it is part of an update that refreshes each resource as the program registers it; what it found
-    is then in `refreshed` (None: the resource is gone).
+    A `persisted` one is part of an update that refreshes each resource as the program registers it. Afterwards `new` is
+    None when the resource is gone.
     """
 
     op = REFRESH

@@ -3,7 +3,7 @@
 Exit codes: 0, 1 (the program failed), 32 (it failed and the reason has been shown).
 """
 
-# ruff: noqa: PTH, T201 - as the CLI's language host does it, before anything else is imported
+# ruff: noqa: PTH100, PTH109, PTH112, PTH118, PTH120, PTH110, T201
 from __future__ import annotations
 
 import argparse
@@ -32,7 +32,7 @@ def parse_arguments() -> argparse.Namespace:
 
 
 def user_traceback(error: BaseException, foreign: list[str]) -> str:
-    """Return the traceback of an exception with the frames of the SDK, of libraries it runs on and of this file left out."""
+    """Return an exception's traceback without the frames of the SDK, of what it runs on, and of this file."""
     summary = traceback.TracebackException.from_exception(error)
     pending: list[traceback.TracebackException | None] = [summary]
     seen: set[int] = set()

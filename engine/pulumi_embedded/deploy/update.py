@@ -257,10 +257,7 @@ class Update:
 
     def _summarise(self, error: str) -> None:
         deployment = self.deployment
-        if self.cancelled:
-            result = "canceled"
-        else:
-            result = "failed" if error else "succeeded"
+        result = "canceled" if self.cancelled else "failed" if error else "succeeded"
         self.emitter.summary(
             preview=self.request.dry_run,
             seconds=time.monotonic() - self.started,
