@@ -1,13 +1,14 @@
 """SQLite as both counterparts use it: one writer, group commit, nothing answered before it is on the disk."""
 
 import asyncio
+import fcntl
 import os
 import queue
 import sqlite3
 import threading
 from collections.abc import Callable
 from pathlib import Path
-from typing import TypeVar
+from typing import BinaryIO, TypeVar
 
 T = TypeVar("T")
 Change = Callable[[sqlite3.Connection], T]
@@ -30,6 +31,28 @@ def write_file(path: Path, data: bytes, *, mode: int) -> None:
         os.fsync(folder)
     finally:
         os.close(folder)
+
+
+class FolderInUseError(Exception):
+    """Another process works on the folder; the message says so in one sentence."""
+
+
+def hold_folder(folder: Path) -> BinaryIO:
+    """Make the folder, and hold it until the returned file is closed or the process ends, however it ends.
+
+    Raises:
+        FolderInUseError: another process holds it.
+    """
+    folder.mkdir(parents=True, exist_ok=True)
+    file = (folder / "lock").open("ab")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as refusal:
+        file.close()
+        raise FolderInUseError(
+            f"{folder} is in use by another process; stop it, or use another --data folder"
+        ) from refusal
+    return file
 
 
 def connect(path: Path) -> sqlite3.Connection:

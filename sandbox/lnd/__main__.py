@@ -15,7 +15,7 @@ from pathlib import Path
 from aiohttp import web
 
 from sandbox import json_log
-from sandbox.durable import connect, write_file
+from sandbox.durable import FolderInUseError, connect, hold_folder, write_file
 from sandbox.lnd import calls_invoices, calls_node, calls_payments, macaroons, permissions, store
 from sandbox.lnd.certificates import server_context
 from sandbox.lnd.channels import Fees
@@ -114,7 +114,7 @@ async def serve(arguments: argparse.Namespace, secret: bytes) -> None:
     sources = Sources(time.time, secrets.token_bytes)
     routed = bool(arguments.routing_fee_base_msat or arguments.routing_fee_ppm)
     genesis = store.Genesis(arguments.network, arguments.channel_sat, routed)
-    arguments.data.mkdir(parents=True, exist_ok=True)
+    hold = hold_folder(arguments.data)
     keys = {name: sources.randomness(32) for name in (*store.SERVED, store.ROUTER)}
     database = arguments.data / "network.sqlite"
     connection = store.open_database(database, genesis, sources.clock(), keys)
@@ -137,20 +137,23 @@ async def serve(arguments: argparse.Namespace, secret: bytes) -> None:
         for runner in runners:
             await runner.cleanup()
         await network.stop()
+        hold.close()
 
 
 async def _listen(network: Network, node: str, port: int, folder: Path) -> web.AppRunner:
     write_macaroons(network, node, folder / "data" / "chain" / "bitcoin" / network.name)
     context = server_context(folder, node, datetime.fromtimestamp(network.sources.clock(), UTC))
     routes = calls_node.ROUTES + calls_invoices.ROUTES + calls_payments.ROUTES
-    runner = web.AppRunner(application(network, node, routes), access_log=None, shutdown_timeout=_GRACE_SECONDS)
+    # A stream whose reader went away ends at once; changes that it began are finished by the network.
+    app = application(network, node, routes)
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=_GRACE_SECONDS, handler_cancellation=True)
     await runner.setup()
     try:
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context, backlog=1024).start()
     except OSError as refusal:
         await runner.cleanup()
         raise SandboxError(
-            f"port {port} of 127.0.0.1 cannot be used for the {node}'s node: {refusal.strerror}"
+            f"port {port} of 127.0.0.1 cannot be used for the {node}'s node: {os.strerror(refusal.errno)}; give another one"
         ) from refusal
     return runner
 
@@ -163,7 +166,7 @@ def main() -> int:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(arguments, read_secret()))
-    except SandboxError as refusal:
+    except (SandboxError, FolderInUseError) as refusal:
         print(f"sandbox.lnd: {refusal}", file=sys.stderr)  # noqa: T201
         return 2
     except OSError as refusal:

@@ -42,12 +42,18 @@ def bake(root_key: bytes, root_key_id: bytes, nonce: bytes, ops: Iterable[Op], c
         caveats: first-party conditions, for example b"time-before 2030-01-01T00:00:00Z".
     """
     identifier = bytes((_BAKERY_VERSION,)) + _encode_identifier(nonce, root_key_id, canonical(ops))
-    signature = hmac.digest(hmac.digest(_KEY_GENERATOR, root_key, "sha256"), identifier, "sha256")
+    listed = tuple(caveats)
     out = bytes((_VERSION,)) + _field(_LOCATION, b"lnd") + _field(_IDENTIFIER, identifier) + b"\0"
+    out += b"".join(_field(_IDENTIFIER, caveat) + b"\0" for caveat in listed)
+    return out + b"\0" + _field(_SIGNATURE, sign(root_key, identifier, listed))
+
+
+def sign(root_key: bytes, identifier: bytes, caveats: Iterable[bytes]) -> bytes:
+    """The end of the HMAC chain: over the identifier with the root key, then over each caveat with the link before."""
+    link = hmac.digest(hmac.digest(_KEY_GENERATOR, root_key, "sha256"), identifier, "sha256")
     for caveat in caveats:
-        signature = hmac.digest(signature, caveat, "sha256")
-        out += _field(_IDENTIFIER, caveat) + b"\0"
-    return out + b"\0" + _field(_SIGNATURE, signature)
+        link = hmac.digest(link, caveat, "sha256")
+    return link
 
 
 def read(data: bytes) -> Macaroon:
@@ -86,10 +92,7 @@ def verify(macaroon: Macaroon, root_key: bytes, *, now: float, client_ip: str) -
     Raises:
         RpcError: in the words of LND's bakery.
     """
-    signature = hmac.digest(hmac.digest(_KEY_GENERATOR, root_key, "sha256"), macaroon.identifier, "sha256")
-    for caveat in macaroon.caveats:
-        signature = hmac.digest(signature, caveat, "sha256")
-    if not hmac.compare_digest(signature, macaroon.signature):
+    if not hmac.compare_digest(sign(root_key, macaroon.identifier, macaroon.caveats), macaroon.signature):
         raise RpcError("verification failed: signature mismatch after caveat verification")
     for caveat in macaroon.caveats:
         refusal = _unmet(caveat.decode(errors="replace"), now, client_ip)

@@ -6,6 +6,7 @@ import sqlite3
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any, TypeVar
 
 from coincurve import PrivateKey
 
@@ -16,6 +17,7 @@ from sandbox.lnd.errors import RpcError
 from sandbox.lnd.permissions import Op
 from sandbox.lnd.topics import Topics
 
+T = TypeVar("T")
 _LOGGER = logging.getLogger("sandbox.lnd")
 
 
@@ -64,7 +66,7 @@ class Network:
         self._root_key_ids = {(row["node"], row["id"]) for row in reader.execute("SELECT * FROM root_keys")}
         self._secret = secret
         self._writer = Writer(connection, asyncio.get_running_loop())
-        self._tasks: set[asyncio.Task[None]] = set()
+        self._tasks: set[asyncio.Task[Any]] = set()
 
     async def start(self) -> None:
         """Finish the attempts that a crash left on the way, then watch for invoices that run out."""
@@ -129,9 +131,13 @@ class Network:
         """Sign and store an invoice; returns its add_index and the invoice."""
         entropy = self.sources.randomness(64)
         new = invoices.sign(draft, self.nodes[node].key, self.name, self.sources.clock(), entropy)
-        index = await self._writer.run(lambda connection: invoices.add(connection, node, new))
-        self.topics.fire(("invoices", node))
-        return index, new
+
+        async def store() -> int:
+            index = await self._writer.run(lambda connection: invoices.add(connection, node, new))
+            self.topics.fire(("invoices", node))
+            return index
+
+        return await self._whole(store()), new
 
     async def settle_held(self, node: str, preimage: bytes) -> None:
         """Settle an accepted hold invoice, and so the payment that it held."""
@@ -143,9 +149,12 @@ class Network:
                 payments.succeed(connection, attempt, preimage, moment)
             return attempt
 
-        attempt = await self._writer.run(change)
-        if attempt is not None:
-            self._announce(attempt)
+        async def settle() -> None:
+            attempt = await self._writer.run(change)
+            if attempt is not None:
+                self._announce(attempt)
+
+        await self._whole(settle())
 
     async def cancel_invoice(self, node: str, payment_hash: bytes) -> None:
         """Cancel an invoice; a held payment goes back to its payer."""
@@ -159,10 +168,13 @@ class Network:
                 payments.fail(connection, attempt, code, hops, reason, self.moment())
             return attempt
 
-        attempt = await self._writer.run(change)
-        self.topics.fire(("invoice", node, payment_hash))
-        if attempt is not None:
-            self._announce(attempt)
+        async def cancel() -> None:
+            attempt = await self._writer.run(change)
+            self.topics.fire(("invoice", node, payment_hash))
+            if attempt is not None:
+                self._announce(attempt)
+
+        await self._whole(cancel())
 
     # payments
 
@@ -172,12 +184,16 @@ class Network:
         Raises:
             RpcError: the payment hash is paid or in flight.
         """
-        attempt = await self._writer.run(
-            lambda connection: payments.begin(connection, node, intent, self.fees, self.moment())
-        )
-        self.topics.fire(("payment", node, intent.payment_hash))
-        if attempt is not None:
-            self._spawn(self._deliver(attempt))
+
+        async def begin() -> None:
+            attempt = await self._writer.run(
+                lambda connection: payments.begin(connection, node, intent, self.fees, self.moment())
+            )
+            self.topics.fire(("payment", node, intent.payment_hash))
+            if attempt is not None:
+                self._spawn(self._deliver(attempt))
+
+        await self._whole(begin())
 
     async def _deliver(self, attempt: int) -> None:
         await self._writer.run(lambda connection: payments.deliver(connection, attempt, self.moment()))
@@ -212,7 +228,12 @@ class Network:
                     continue  # paid in the meantime
             await asyncio.sleep(0.5)
 
-    def _spawn(self, work: Coroutine[None, None, None]) -> None:
+    async def _whole(self, work: Coroutine[None, None, T]) -> T:
+        """Run a change and what follows from it to the end, even when the caller hangs up meanwhile."""
+        return await asyncio.shield(self._spawn(work))
+
+    def _spawn(self, work: Coroutine[None, None, T]) -> "asyncio.Task[T]":
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
+        return task

@@ -102,15 +102,15 @@ def authorize(network: Network, node: str, method: str, request: web.Request) ->
 async def _serve_stream(
     request: web.Request, network: Network, node: str, route: Route, fields: dict[str, Any]
 ) -> web.StreamResponse:
-    """Send each message as a line {"result": ...}; an error before the first one sets the status."""
+    """Send each message as a line {"result": ...}; an error before the first one sets the status.
+
+    As with LND, not even the headers come before the first message: a quiet subscription looks like a slow answer.
+    """
     response = web.StreamResponse(headers={"Content-Type": "application/json"})
     try:
         authorize(network, node, route.method, request)
         assert route.stream is not None
         async with contextlib.aclosing(route.stream(Call(network, node, fields))) as messages:  # type: ignore[type-var]
-            if route.method in _OPENED_AT_ONCE:
-                # An event stream may be silent for long; its reader wants to know that it stands.
-                await response.prepare(request)
             async for message in messages:
                 if not response.prepared:
                     await response.prepare(request)
@@ -127,9 +127,6 @@ async def _serve_stream(
     with contextlib.suppress(ConnectionResetError):
         await response.write_eof()
     return response
-
-
-_OPENED_AT_ONCE = frozenset({"/lnrpc.Lightning/SubscribeInvoices", "/invoicesrpc.Invoices/SubscribeSingleInvoice"})
 
 
 def _json(body: Mapping[str, Any], status: int = 200) -> web.Response:

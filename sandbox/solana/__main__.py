@@ -17,7 +17,7 @@ from solders.account import Account
 from solders.keypair import Keypair
 
 from sandbox import json_log
-from sandbox.durable import Writer, connect
+from sandbox.durable import FolderInUseError, Writer, connect, hold_folder
 from sandbox.solana import genesis, store, tokens
 from sandbox.solana.bank import Bank
 from sandbox.solana.clock import SlotClock
@@ -61,7 +61,6 @@ def open_cluster(data: Path, begin: genesis.Genesis) -> tuple[Cluster, Writer]:
     Raises:
         SandboxError: its state cannot be used.
     """
-    data.mkdir(parents=True, exist_ok=True)
     path = data / "cluster.sqlite"
     connection = store.open_database(path, begin.hash, _first_values)
     values = store.meta(connection)
@@ -93,7 +92,9 @@ async def serve(arguments: argparse.Namespace) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    cluster, writer = open_cluster(arguments.data, genesis.read(arguments.genesis))
+    begin = genesis.read(arguments.genesis)
+    hold = hold_folder(arguments.data)
+    cluster, writer = open_cluster(arguments.data, begin)
     runner = web.AppRunner(application(cluster), access_log=None, shutdown_timeout=_GRACE_SECONDS)
     await runner.setup()
     try:
@@ -102,10 +103,13 @@ async def serve(arguments: argparse.Namespace) -> None:
         await stop.wait()
         json_log.log(_LOGGER, "stopping")
     except OSError as refusal:
-        raise SandboxError(f"port {arguments.port} of 127.0.0.1 cannot be used: {refusal.strerror}") from refusal
+        raise SandboxError(
+            f"port {arguments.port} of 127.0.0.1 cannot be used: {os.strerror(refusal.errno)}; give another one"
+        ) from refusal
     finally:
         await runner.cleanup()
         await asyncio.to_thread(writer.close)
+        hold.close()
 
 
 def main() -> int:
@@ -116,7 +120,7 @@ def main() -> int:
     try:
         with contextlib.suppress(KeyboardInterrupt):
             asyncio.run(serve(arguments))
-    except SandboxError as refusal:
+    except (SandboxError, FolderInUseError) as refusal:
         print(f"sandbox.solana: {refusal}", file=sys.stderr)  # noqa: T201
         return 2
     except OSError as refusal:

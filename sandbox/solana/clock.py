@@ -26,11 +26,14 @@ class SlotClock:
         self._now = now
         self._slot_of: dict[Hash, int] = {}
         self._newest = -1
+        self._highest = FIRST_SLOT
 
     def slot(self, commitment: str = "processed") -> int:
         """The newest slot of a commitment level."""
-        newest = FIRST_SLOT + max(0, int((self._now() - self._genesis_at) / SLOT_SECONDS))
-        return newest - COMMITMENTS[commitment]
+        passed = int((self._now() - self._genesis_at) / SLOT_SECONDS)
+        # A wall clock that is set back must not take slots back.
+        self._highest = max(self._highest, FIRST_SLOT + passed)
+        return self._highest - COMMITMENTS[commitment]
 
     def time_of(self, slot: int) -> int:
         """Unix time of a slot."""
