@@ -16,6 +16,11 @@ def terminal(findings: Sequence[Finding]) -> str:
         mark = "✗" if finding.blocks else "!"
         lines.append(f"{mark} {finding.place}: {finding.message} [{finding.rule}, {finding.severity.value}]")
         lines.append(f"  fix: {finding.fix}")
-    blocking = sum(f.blocks for f in findings)
-    lines.append(f"{len(findings)} findings, {blocking} of them block.")
+    lines.append(_counted(len(findings), sum(f.blocks for f in findings)))
     return "\n".join(lines) + "\n"
+
+
+def _counted(findings: int, blocking: int) -> str:
+    if findings == 1:
+        return "1 finding, which blocks." if blocking else "1 finding, which only warns."
+    return f"{findings} findings, {blocking} of them block."

@@ -53,7 +53,7 @@ def prepare(name: str, state: State, phases: Phases) -> Prepared:
         made = settings_file.generate_missing(there, phase.doing)
         settings_file.check()
         settings_file.keep(state)
-        phase.outcome = there.engine.title + (f", {made} secrets made" if made else "")
+        phase.outcome = there.engine.title + (f", {made} values generated" if made else "")
     return Prepared(there, stack)
 
 

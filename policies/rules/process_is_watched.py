@@ -14,7 +14,8 @@ from typing import Any
 from findings.finding import Severity
 from policies.rule import Rule, is_unknown, known
 
-KINDS = ("tcp", "http", "https")
+# Those that components/local/readiness.py can carry out.
+KINDS = ("tcp", "http", "https", "postgres")
 
 
 def violations(properties: Mapping[str, Any]) -> Iterator[str]:

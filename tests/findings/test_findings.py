@@ -42,6 +42,11 @@ def test_the_terminal_names_place_fault_and_fix_and_counts() -> None:
     assert lines[-1] == "2 findings, 1 of them block."
 
 
+def test_a_single_finding_is_counted_as_people_do() -> None:
+    assert terminal([PUBLIC]).splitlines()[-1] == "1 finding, which blocks."
+    assert terminal([SLOW]).splitlines()[-1] == "1 finding, which only warns."
+
+
 def test_no_findings_is_said() -> None:
     assert terminal([]) == "No findings.\n"
     assert "No findings" in markdown([])
