@@ -8,7 +8,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from pulumi_embedded.backend.layout import Layout, StackName, format_time
+from pulumi_embedded.backend.journal import set_aside
+from pulumi_embedded.backend.layout import Checkpoint, Layout, StackName, format_time
 from pulumi_embedded.backend.recovery import CurrentState, fold_to_disk, read_current
 from pulumi_embedded.cli.context import Context
 from pulumi_embedded.errors import SecretsError, StateError, UnsupportedError, UsageError
@@ -84,6 +85,14 @@ class Session:
         self.__dict__.pop("current", None)
         self.forget_states()
 
+    def start_anew(self) -> None:
+        """Go on as if the stack were empty: its damaged state is about to be replaced."""
+        self.forget()
+        journal = self.layout.journal_path(self.name)
+        if journal.exists():
+            set_aside(journal, "foreign")
+        self.current = CurrentState(Checkpoint(self.layout.checkpoint_path(self.name), "", None), Deployment(), 0)
+
     def forget_states(self) -> None:
         """Open the resources anew when they are next asked for."""
         self.__dict__.pop("states", None)
@@ -115,7 +124,8 @@ class Session:
             raise StateError(f"the state of stack '{self.name.stack}' has a secrets provider without a salt")
         return salt
 
-    def _crypter_of(self, salt: str) -> PassphraseCrypter:
+    def crypter_of(self, salt: str) -> PassphraseCrypter:
+        """Return the key to what was encrypted under another salt, with the passphrase of this invocation."""
         prompt = ask_passphrase(
             self.context, f"Enter your passphrase to unlock config/secrets for stack {self.name.stack}"
         )
@@ -125,7 +135,7 @@ class Session:
     def state_crypter(self) -> PassphraseCrypter | None:
         """The key of the secrets in the state, None when the state names no provider."""
         salt = self._state_salt()
-        return self._crypter_of(salt) if salt else None
+        return self.crypter_of(salt) if salt else None
 
     @cached_property
     def crypter(self) -> PassphraseCrypter:
@@ -134,7 +144,7 @@ class Session:
         salt = self.settings.text("encryptionsalt") or self._state_salt()
         if salt:
             state = self.state_crypter
-            crypter = state if state is not None and state.state == salt else self._crypter_of(salt)
+            crypter = state if state is not None and state.state == salt else self.crypter_of(salt)
         else:
             prompt = ask_passphrase(self.context, "Enter your passphrase to protect config/secrets", twice=True)
             crypter = PassphraseCrypter.create(read_passphrase(prompt=prompt))

@@ -122,13 +122,13 @@ def import_(context: Context) -> int:
     _check_import(context, name, deployment, source)
     with StackLock(context.layout, name):
         session = Session(context, name)
-        sealed = _seal_import(session, deployment)
         try:
             session.fold()
         except StateError as error:
+            # What is imported takes the place of a damaged state, of which a copy is kept aside.
             context.note(f"warning: {error}")
-            context.layout.journal_path(name).unlink(missing_ok=True)
-        context.layout.write(name, sealed)
+            session.start_anew()
+        context.layout.write(name, _seal_import(session, deployment))
         add_backup(context.layout, name)
     context.print("Import complete.")
     return 0
@@ -154,20 +154,20 @@ def _check_import(context: Context, name: StackName, deployment: Deployment, sou
 
 def _seal_import(session: Session, deployment: Deployment) -> Deployment:
     """Encrypt what an export showed in the clear; what is sealed already is kept as it is."""
-    providers = deployment.secrets_providers
-    if providers:
-        check_provider(str(providers.get("type", "")))
-        salt = str((providers.get("state") or {}).get("salt", ""))
-        crypter = session.crypter if session.crypter.state == salt else session._crypter_of(salt)
-        settings_crypter = session.crypter
-    else:
-        crypter = settings_crypter = session.crypter
-    states, pending = open_states(deployment, source := Sealer(crypter))
-    sealer = source if settings_crypter is crypter else Sealer(settings_crypter)
+    providers = deployment.secrets_providers or {}
+    check_provider(str(providers.get("type", "")))
+    salt = str((providers.get("state") or {}).get("salt") or "")
+    if salt and not session.settings.text("encryptionsalt"):
+        session.settings.set_text("encryptionsalt", salt)
+        session.settings.save()
+    own = session.crypter
+    source = own if salt in ("", own.state) else session.crypter_of(salt)
+    states, pending = open_states(deployment, opener := Sealer(source))
+    sealer = opener if source is own else Sealer(own)
     sealed = seal_states(deployment, states, pending, sealer, str(deployment.manifest.get("time") or ""))
     sealed.manifest = deployment.manifest or sealed.manifest
     sealed.metadata = deployment.metadata
-    sealed.secrets_providers = provider_block(settings_crypter.state)
+    sealed.secrets_providers = provider_block(own.state)
     return sealed
 
 

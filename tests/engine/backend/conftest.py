@@ -15,6 +15,7 @@ import pytest
 from pulumi_embedded.backend.layout import Layout
 from pulumi_embedded.backend.location import Location
 from pulumi_embedded.cli.main import main
+from pulumi_embedded.state import secrets
 
 PASSPHRASE = "correct horse"
 
@@ -53,6 +54,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("PULUMI_HOME", str(tmp_path / "home"))
     monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", PASSPHRASE)
     monkeypatch.delenv("PULUMI_STACK", raising=False)
+    # A key that is only this test's may be cheap to derive; tests that read what the CLI wrote set the real number.
+    monkeypatch.setattr(secrets, "_ROUNDS", 1000)
     return folder
 
 

@@ -72,8 +72,17 @@ class TestWriting:
         real_write, real_sync = os.write, os.fdatasync
         digest = layout.write(STACK, Deployment())
         writer = JournalWriter(layout.journal_path(STACK), Sealer(None), digest, {})
-        monkeypatch.setattr(os, "write", lambda fd, data: (calls.append("write"), real_write(fd, data))[1])
-        monkeypatch.setattr(os, "fdatasync", lambda fd: (calls.append("sync"), real_sync(fd))[1])
+
+        def write(descriptor: int, data: bytes) -> int:
+            calls.append("write")
+            return real_write(descriptor, data)
+
+        def sync(descriptor: int) -> None:
+            calls.append("sync")
+            real_sync(descriptor)
+
+        monkeypatch.setattr(os, "write", write)
+        monkeypatch.setattr(os, "fdatasync", sync)
         writer.append({"kind": "a"})
         assert calls == ["write", "sync"]
 

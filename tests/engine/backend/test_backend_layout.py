@@ -111,7 +111,7 @@ class TestDamage:
         def full(_descriptor: int) -> None:
             raise OSError(28, "No space left on device")
 
-        monkeypatch.setattr(files.os, "fsync", full)
+        monkeypatch.setattr(os, "fsync", full)
         with pytest.raises(EngineError, match="no space left on device"):
             layout.write(STACK, deployment("a", "b"))
         assert layout.checkpoint_path(STACK).read_bytes() == before
