@@ -1,0 +1,1 @@
+"""Invoices: what we ask to be paid on a rail, and the crediting of what arrives."""

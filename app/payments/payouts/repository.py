@@ -1,0 +1,214 @@
+"""SQL of payments; every change of state is one SQL function call."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+from payments.attempts.schemas import Attempt
+from payments.database import Database, jsonb
+from payments.idempotency.repository import claim_of
+from payments.idempotency.schemas import Answer, Claim, IdempotencyKey
+from payments.payouts.schemas import Payment, PaymentState
+from payments.rails.protocol import Outcome, PreparedPayment
+
+_COLUMNS = (
+    "id, user_id, environment, rail, rail_id, payment_request, asset, amount, max_fee, fee, memo, metadata, "
+    "external_id, state, reason, proof, created_at, updated_at, finished_at"
+)
+
+
+async def create(
+    database: Database,
+    payment: Payment,
+    *,
+    key: IdempotencyKey,
+    api_key_id: UUID | None,
+    daily_limit: int,
+    release: str,
+    answer: Answer,
+    actor: str,
+) -> Claim:
+    """Accept a payment: key, limits, reserve, job and stored answer in one transaction.
+
+    Raises:
+        psycopg.Error: SQLSTATE RY004, the balance is too low; RY005, over the daily limit; 23505, the request or the
+            external id is in use.
+    """
+    row = await database.one(
+        "SELECT * FROM payments.create_payment(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
+        "%s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            key.caller_id,
+            key.environment,
+            key.route,
+            key.key,
+            key.fingerprint,
+            key.token,
+            payment.id,
+            payment.user_id,
+            api_key_id,
+            payment.rail,
+            payment.rail_id,
+            payment.payment_request,
+            payment.asset,
+            payment.amount,
+            payment.max_fee,
+            payment.memo,
+            jsonb(payment.metadata),
+            payment.external_id,
+            payment.created_at,
+            daily_limit,
+            release,
+            answer.status,
+            jsonb(dict(answer.headers)),
+            answer.body,
+            actor,
+            key.route,
+        ),
+        name="create_payment",
+    )
+    return claim_of(row)
+
+
+async def begin(
+    database: Database,
+    prepared: PreparedPayment,
+    *,
+    attempt_id: UUID,
+    token: UUID,
+    lease_seconds: float,
+    now: datetime,
+    daily_limit: int,
+    max_amount: int,
+    release: str,
+) -> Payment | None:
+    """T1 of sending: write the one attempt that may be alive. None: there is one already, or the payment is over.
+
+    Raises:
+        psycopg.Error: SQLSTATE RY005, above a limit; 23505, another payment is sending the same request.
+    """
+    row = await database.one(
+        "SELECT * FROM payments.begin_payment(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            prepared.order.payment_id,
+            attempt_id,
+            token,
+            lease_seconds,
+            prepared.rail_id,
+            jsonb(dict(prepared.payload)),
+            now,
+            daily_limit,
+            max_amount,
+            release,
+        ),
+        name="begin_payment",
+    )
+    return Payment.of(row) if row and row["id"] is not None else None
+
+
+async def finish(
+    database: Database,
+    *,
+    attempt_id: UUID,
+    token: UUID,
+    outcome: Outcome,
+    look_again_seconds: float,
+    now: datetime,
+    actor: str,
+    cause: str,
+) -> bool:
+    """T2: write what the rail said; False when somebody else holds the lease or it is final already."""
+    written = await database.value(
+        "SELECT payments.finish_payment(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)",
+        (
+            attempt_id,
+            token,
+            outcome.state.value,
+            outcome.fee,
+            jsonb(dict(outcome.proof)),
+            outcome.reason,
+            look_again_seconds,
+            now,
+            actor,
+            cause,
+        ),
+        name="finish_payment",
+    )
+    return bool(written)
+
+
+async def close_untried(
+    database: Database, payment_id: UUID, *, state: PaymentState, reason: str, now: datetime, actor: str, cause: str
+) -> bool:
+    """End a payment that nothing was tried for; False when it is further than `created`."""
+    closed = await database.value(
+        "SELECT payments.close_untried_payment(%s, %s, %s, %s, %s, %s)",
+        (payment_id, state.value, reason, now, actor, cause),
+        name="close_untried_payment",
+    )
+    return bool(closed)
+
+
+async def by_id(database: Database, payment_id: UUID) -> Payment | None:
+    """A payment, whoever's it is."""
+    row = await database.one(
+        f"SELECT {_COLUMNS} FROM payments.payments WHERE id = %s",  # noqa: S608
+        (payment_id,),
+        name="payment_by_id",
+    )
+    return Payment.of(row) if row else None
+
+
+async def of_user(database: Database, payment_id: UUID, *, user_id: str | None, environment: str) -> Payment | None:
+    """A user's payment (None: anybody's)."""
+    row = await database.one(
+        f"SELECT {_COLUMNS} FROM payments.payments WHERE id = %s AND environment = %s "  # noqa: S608
+        "AND (%s::text IS NULL OR user_id = %s)",
+        (payment_id, environment, user_id, user_id),
+        name="payment_of_user",
+    )
+    return Payment.of(row) if row else None
+
+
+async def page(
+    database: Database,
+    *,
+    user_id: str,
+    environment: str,
+    states: Sequence[PaymentState],
+    external_id: str | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Payment]:
+    """Payments of a user, newest first, older than `before`."""
+    rows = await database.all(
+        f"SELECT {_COLUMNS} FROM payments.payments WHERE user_id = %s AND environment = %s "  # noqa: S608
+        "AND (%s::uuid IS NULL OR id < %s) AND (cardinality(%s::text[]) = 0 OR state = ANY (%s)) "
+        "AND (%s::text IS NULL OR external_id = %s) ORDER BY id DESC LIMIT %s",
+        (user_id, environment, before, before, list(states), list(states), external_id, external_id, limit),
+        name="payment_page",
+    )
+    return [Payment.of(row) for row in rows]
+
+
+async def attempts_of(database: Database, payment_id: UUID) -> list[Attempt]:
+    """Every attempt of a payment, oldest first."""
+    rows = await database.all(
+        "SELECT * FROM payments.attempts WHERE kind = 'pay' AND subject_id = %s ORDER BY created_at",
+        (payment_id,),
+        name="attempts_of_payment",
+    )
+    return [Attempt.of(row) for row in rows]
+
+
+async def open_figures(database: Database) -> dict[str, Any]:
+    """Payments by state that are not final, and the age of the oldest unknown in seconds."""
+    rows = await database.all(
+        "SELECT state, count(*) AS number, extract(epoch FROM clock_timestamp() - min(created_at))::float8 AS oldest "
+        "FROM payments.payments WHERE state IN ('created', 'sending', 'unknown') GROUP BY state",
+        name="open_payments",
+    )
+    return {row["state"]: (row["number"], row["oldest"]) for row in rows}

@@ -1,0 +1,343 @@
+"""Rules of payments: what is accepted, how it is sent, and what is made of what the rail says.
+
+Accepting is one transaction in the web role, without a rail call. Sending is the worker's: T1 writes the attempt, the
+rail is called, T2 writes the outcome. A payment fails only when its attempt is provably dead.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+from uuid import UUID
+
+import psycopg
+import structlog
+
+from payments import metrics
+from payments.api_keys.schemas import Caller, Scope
+from payments.attempts.schemas import Attempt
+from payments.errors import Conflict, InvalidInput, NotFound, PaymentFailed
+from payments.idempotency.schemas import Answer, ClaimOutcome, IdempotencyKey
+from payments.idempotency.service import settle_claim
+from payments.payouts import repository
+from payments.payouts.schemas import NewPayment, Payment, PaymentState, PaymentView
+from payments.rails.protocol import (
+    DecodedRequest,
+    InvalidRequestError,
+    Outcome,
+    OutcomeState,
+    OutcomeUnknownError,
+    PayingRail,
+    PaymentOrder,
+    PreparedPayment,
+    RailRefusedError,
+    RailUnavailableError,
+)
+
+if TYPE_CHECKING:
+    from payments.core import Core
+
+# Less is not worth sending: the route would take longer to find than the invoice lives.
+MINIMUM_LIFE_SECONDS = 10
+FIRST_LOOK_SECONDS = 2.0
+LONGEST_LOOK_SECONDS = 600.0
+_log = structlog.get_logger(__name__)
+
+
+def _check(core: Core, new: NewPayment, decoded: DecodedRequest) -> tuple[int, int]:
+    """Amount and fee cap of a payment, in minor units (the guides' rules pk-invoice-*)."""
+    settings = core.settings
+    amount = decoded.amount if decoded.amount is not None else new.amountMsat
+    if amount is None:
+        raise InvalidInput("The payment request leaves the amount open: send amountMsat.")
+    if new.amountMsat is not None and new.amountMsat != amount:
+        raise InvalidInput(f"amountMsat is {new.amountMsat}, but the payment request asks for {amount} msat.")
+    if amount > settings.max_payment_msat:
+        raise InvalidInput(
+            f"The amount of {amount} msat is above the ceiling of {settings.max_payment_msat} msat.",
+            details={"maximumMsat": settings.max_payment_msat},
+        )
+    left = (decoded.expires_at - core.clock.now()).total_seconds()
+    if left < MINIMUM_LIFE_SECONDS:
+        raise InvalidInput("The payment request has expired, or is about to: ask the payee for a new one.")
+    max_fee = settings.max_fee_msat if new.maxFeeMsat is None else min(new.maxFeeMsat, settings.max_fee_msat)
+    return amount, max_fee
+
+
+def _draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
+    rail = core.rail(new.rail, PayingRail)  # type: ignore[type-abstract]
+    try:
+        decoded = rail.decode(new.paymentRequest)
+    except InvalidRequestError as error:
+        raise InvalidInput(error.sentence, details={"field": "paymentRequest"}) from error
+    amount, max_fee = _check(core, new, decoded)
+    now = core.clock.now()
+    return Payment(
+        id=core.clock.new_id(),
+        user_id=caller.user_id,
+        environment=caller.environment,
+        rail=rail.name,
+        rail_id=decoded.rail_id,
+        payment_request=new.paymentRequest.strip(),
+        asset=decoded.asset,
+        amount=amount,
+        max_fee=max_fee,
+        fee=None,
+        memo=new.memo,
+        metadata=new.metadata,
+        external_id=new.externalId,
+        state=PaymentState.CREATED,
+        reason="",
+        proof=None,
+        created_at=now,
+        updated_at=now,
+        finished_at=None,
+    )
+
+
+async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKey) -> Answer:
+    """Accept a payment, once per key; the worker sends it.
+
+    Raises:
+        InvalidInput: the payment request cannot be read, has expired or is above a ceiling.
+        Conflict: the key's rules; this payment request is being paid or was paid; the external id is taken.
+        PaymentFailed: the balance or the daily limit does not allow it.
+    """
+    draft = _draft(core, caller, new)
+    answer = Answer.of(202, PaymentView.of(draft).model_dump(mode="json"))
+    try:
+        claim = await settle_claim(
+            lambda: repository.create(
+                core.database,
+                draft,
+                key=key,
+                api_key_id=caller.key_id,
+                daily_limit=core.settings.daily_payout_limit_msat,
+                release=core.settings.release,
+                answer=answer,
+                actor=caller.actor,
+            )
+        )
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name == "payments_one_per_request":
+            raise Conflict("This payment request is being paid, or was paid, by another payment.") from error
+        raise
+    except psycopg.DatabaseError as error:
+        if error.sqlstate == "RY004":
+            raise PaymentFailed(
+                "The balance is too low for the amount and its fee cap.",
+                details={"needed": draft.amount + draft.max_fee, "asset": draft.asset},
+            ) from error
+        if error.sqlstate == "RY005":
+            raise PaymentFailed(error.diag.message_primary or "The daily limit would be exceeded.") from error
+        raise
+    if claim.outcome is ClaimOutcome.REPLAY:
+        assert claim.answer is not None
+        return claim.answer
+    return answer
+
+
+def look_again_after(attempt_look_ups: int, wish: float | None = None) -> float:
+    """Seconds until an open attempt is looked up again: doubling from 2 s to 10 min, with jitter, not below `wish`."""
+    grown = min(FIRST_LOOK_SECONDS * 2.0 ** min(attempt_look_ups, 20), LONGEST_LOOK_SECONDS)
+    return max(grown, wish or 0.0) * random.uniform(0.8, 1.2)  # noqa: S311
+
+
+async def send(core: Core, payment_id: UUID) -> None:
+    """Send a payment that is still `created`. Harmless to call twice: the second finds the attempt.
+
+    Raises:
+        RailUnavailableError: the rail is down and nothing was tried; the job comes again.
+    """
+    payment = await repository.by_id(core.database, payment_id)
+    if payment is None or payment.state is not PaymentState.CREATED:
+        return
+    rail = core.rail(payment.rail, PayingRail)  # type: ignore[type-abstract]
+    order = PaymentOrder(payment.id, payment.payment_request, payment.asset, payment.amount, payment.max_fee)
+    attempt_id, token = core.clock.new_id(), core.clock.new_token()
+    try:
+        prepared = await rail.prepare(order)
+        begun = await repository.begin(
+            core.database,
+            prepared,
+            attempt_id=attempt_id,
+            token=token,
+            lease_seconds=core.settings.lease_seconds,
+            now=core.clock.now(),
+            daily_limit=core.settings.daily_payout_limit_msat,
+            max_amount=core.settings.max_payment_msat,
+            release=core.settings.release,
+        )
+    except (InvalidRequestError, RailRefusedError) as error:
+        await _close(core, payment, error.sentence)
+        return
+    except psycopg.DatabaseError as error:
+        if error.sqlstate != "RY005":
+            raise
+        await _close(core, payment, error.diag.message_primary or "above a limit")
+        return
+    if begun is None:
+        return
+    outcome = await submit(core, rail, prepared)
+    await record(core, payment, attempt_id, token, outcome, look_ups=0, actor="worker", cause="send")
+
+
+async def _close(core: Core, payment: Payment, reason: str) -> None:
+    closed = await repository.close_untried(
+        core.database,
+        payment.id,
+        state=PaymentState.FAILED,
+        reason=reason,
+        now=core.clock.now(),
+        actor="worker",
+        cause="refused before it was sent",
+    )
+    if closed:
+        metrics.PAYMENTS.labels(payment.rail, "failed").inc()
+        metrics.FAILED_TRANSACTIONS.labels("refused").inc()
+
+
+async def submit(core: Core, rail: PayingRail, prepared: PreparedPayment) -> Outcome:
+    """Submit once; whatever goes wrong becomes an outcome, and a missing answer becomes `unknown`."""
+    try:
+        async with asyncio.timeout(core.settings.lease_seconds * 0.9):
+            return await rail.submit(prepared)
+    except RailRefusedError as error:
+        return Outcome(OutcomeState.DEAD, proof={"refused": error.sentence}, reason=error.sentence)
+    except RailUnavailableError as error:
+        # Nothing was sent this time; the attempt stays alive and is looked up, then sent again under its identity.
+        metrics.RAIL_NETWORK_ERRORS.labels(rail.name).inc()
+        return Outcome(
+            OutcomeState.UNKNOWN, reason=error.sentence, retry_after_seconds=error.retry_after_seconds or 2.0
+        )
+    except OutcomeUnknownError as error:
+        metrics.RAIL_NETWORK_ERRORS.labels(rail.name).inc()
+        return Outcome(OutcomeState.UNKNOWN, reason=error.sentence, retry_after_seconds=error.retry_after_seconds)
+    except TimeoutError:
+        metrics.RAIL_NETWORK_ERRORS.labels(rail.name).inc()
+        return Outcome(OutcomeState.UNKNOWN, reason="the rail did not answer in time")
+
+
+async def record(
+    core: Core,
+    payment: Payment,
+    attempt_id: UUID,
+    token: UUID,
+    outcome: Outcome,
+    *,
+    look_ups: int,
+    actor: str,
+    cause: str,
+) -> None:
+    """T2: write the outcome, and count it if it is final."""
+    now = core.clock.now()
+    written = await repository.finish(
+        core.database,
+        attempt_id=attempt_id,
+        token=token,
+        outcome=outcome,
+        look_again_seconds=look_again_after(look_ups, outcome.retry_after_seconds),
+        now=now,
+        actor=actor,
+        cause=cause,
+    )
+    if not written:
+        _log.warning("an outcome came after its lease was taken over", payment_id=str(payment.id), state=outcome.state)
+        return
+    if outcome.state is OutcomeState.SUCCEEDED:
+        metrics.PAYMENTS.labels(payment.rail, "succeeded").inc()
+        metrics.FEES_PAID.labels(payment.rail, payment.asset).inc(outcome.fee)
+        metrics.PAYMENT_SECONDS.labels(payment.rail).observe((now - payment.created_at).total_seconds())
+    elif outcome.state is OutcomeState.DEAD:
+        metrics.PAYMENTS.labels(payment.rail, "failed").inc()
+        metrics.FAILED_TRANSACTIONS.labels(outcome.reason[:40] or "failed").inc()
+        metrics.PAYMENT_SECONDS.labels(payment.rail).observe((now - payment.created_at).total_seconds())
+    elif outcome.state is OutcomeState.UNKNOWN:
+        metrics.PAYMENTS.labels(payment.rail, "unknown").inc()
+
+
+async def look_up(core: Core, attempt: Attempt) -> str:
+    """Look up what became of an attempt and write it. Sent again, under the same identity, only when the rail says
+    that it does not know it (`not_found` in the outcome's proof)."""
+    payment = await repository.by_id(core.database, attempt.subject_id)
+    assert payment is not None, "an attempt's payment is written before it"
+    rail = core.rail(attempt.rail, PayingRail)  # type: ignore[type-abstract]
+    order = PaymentOrder(payment.id, payment.payment_request, payment.asset, payment.amount, payment.max_fee)
+    prepared = PreparedPayment(order, attempt.rail_id, attempt.payload)
+    try:
+        outcome = await rail.look_up(prepared)
+        if outcome.state is OutcomeState.UNKNOWN and outcome.proof.get("not_found"):
+            outcome = await submit(core, rail, prepared)
+    except RailUnavailableError as error:
+        metrics.RAIL_NETWORK_ERRORS.labels(rail.name).inc()
+        outcome = Outcome(OutcomeState.UNKNOWN, reason=error.sentence, retry_after_seconds=error.retry_after_seconds)
+    await record(
+        core,
+        payment,
+        attempt.id,
+        attempt.token,
+        outcome,
+        look_ups=attempt.look_ups,
+        actor="worker",
+        cause="look-up",
+    )
+    return outcome.state.value
+
+
+async def cancel(core: Core, caller: Caller, payment_id: UUID) -> Payment:
+    """Cancel a payment that nothing was tried for yet.
+
+    Raises:
+        NotFound: there is none of the caller's with this id.
+        Conflict: it is being sent, or over.
+    """
+    payment = await read(core, caller, payment_id)
+    closed = await repository.close_untried(
+        core.database,
+        payment.id,
+        state=PaymentState.CANCELLED,
+        reason="cancelled by its owner",
+        now=core.clock.now(),
+        actor=caller.actor,
+        cause="POST /v1/payments/{id}/cancel",
+    )
+    latest = await read(core, caller, payment_id)
+    if not closed and latest.state is not PaymentState.CANCELLED:
+        raise Conflict(f"The payment is {latest.state} and can no longer be cancelled.")
+    return latest
+
+
+async def read(core: Core, caller: Caller, payment_id: UUID) -> Payment:
+    """The caller's payment.
+
+    Raises:
+        NotFound: there is none, or it is somebody else's.
+    """
+    user = None if Scope.ADMIN in caller.scopes else caller.user_id
+    payment = await repository.of_user(core.database, payment_id, user_id=user, environment=caller.environment)
+    if payment is None:
+        raise NotFound("There is no such payment.")
+    return payment
+
+
+async def page(
+    core: Core,
+    caller: Caller,
+    *,
+    states: Sequence[PaymentState],
+    external_id: str | None,
+    before: UUID | None,
+    limit: int,
+) -> list[Payment]:
+    """Payments of the caller's user, newest first."""
+    return await repository.page(
+        core.database,
+        user_id=caller.user_id,
+        environment=caller.environment,
+        states=states,
+        external_id=external_id,
+        before=before,
+        limit=limit,
+    )

@@ -1,0 +1,31 @@
+"""The worker's part of payments: sending, looking up, and the figures of what is open."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+from uuid import UUID
+
+from payments import metrics
+from payments.core import Core
+from payments.payouts import repository, service
+from payments.payouts.schemas import PaymentState
+from payments.worker.work import Duty, Job, LookUp
+
+
+async def send(core: Core, payload: Mapping[str, Any]) -> None:
+    """Send the payment that the job names."""
+    await service.send(core, UUID(payload["payment_id"]))
+
+
+async def measure(core: Core) -> None:
+    """Publish how many payments are open and how old the oldest unknown is."""
+    figures = await repository.open_figures(core.database)
+    for state in (PaymentState.CREATED, PaymentState.SENDING, PaymentState.UNKNOWN):
+        metrics.PENDING.labels(state.value).set(figures.get(state.value, (0, 0.0))[0])
+    metrics.UNKNOWN_AGE.set(figures.get(PaymentState.UNKNOWN.value, (0, 0.0))[1])
+
+
+JOBS = (Job("payments.send", send),)
+LOOK_UPS = (LookUp("pay", service.look_up),)
+DUTIES = (Duty("measure payments", 5.0, measure),)
