@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 from collections.abc import Callable
@@ -185,6 +186,26 @@ class TestPowerCut:
         finally:
             connection.close()
         assert can_log_in(superuser(cluster))
+
+
+class TestLostFolder:
+    def test_a_cluster_made_while_the_old_one_still_runs_is_not_spoilt_by_its_end(
+        self, stack: Path, cluster: Properties, server: Properties, process_inputs: Build, free_port: Reserve
+    ) -> None:
+        """PostgreSQL writes its control file by absolute path when it ends: into whatever cluster lies there then."""
+        data, aside = Path(cluster["data"]), stack / "postgres" / "aside"
+        data.rename(aside)
+        try:
+            made = PostgresClusterProvider().make(cluster)[1]
+            assert made["identifier"] != cluster["identifier"]
+            assert processes_of(stack, "postgres", data) == []
+            ProcessProvider().change("postgres", server, server)
+            assert can_log_in(superuser(cluster))
+            assert PostgresClusterProvider().make(cluster)[1]["identifier"] == made["identifier"]
+        finally:
+            ProcessProvider().remove("postgres", server)
+            shutil.rmtree(data)
+            aside.rename(data)
 
 
 class TestReadiness:
