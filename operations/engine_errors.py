@@ -69,6 +69,11 @@ def _of_traceback(lines: list[str], frames: list[int]) -> str:
     return f"{lines[error]} ({own[-1]})"
 
 
+def with_our_commands(sentence: str) -> str:
+    """Commands a sentence suggests as people have to type them here: only ./railyard knows the backend."""
+    return sentence.replace("`pulumi ", "`./railyard pulumi ")
+
+
 @contextmanager
 def in_one_sentence(diagnostics: Iterable[str] = ()) -> Iterator[None]:
     """Turn the engine's failure into an `OperationError`.
@@ -82,7 +87,7 @@ def in_one_sentence(diagnostics: Iterable[str] = ()) -> Iterator[None]:
         yield
     except CommandError as error:
         stdout, stderr = printed(error)
-        raise OperationError(useful_line(list(diagnostics), stderr, stdout)) from error
+        raise OperationError(with_our_commands(useful_line(list(diagnostics), stderr, stdout))) from error
     except InvalidVersionError as error:
         raise OperationError(str(error)) from error
 

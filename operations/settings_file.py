@@ -13,7 +13,7 @@ import yaml
 
 from components.settings import GENERATED, NAMESPACE, Generated, SecretKind, Settings, SettingsError
 from operations.checkout import ROOT, State
-from operations.engine_errors import useful_line
+from operations.engine_errors import useful_line, with_our_commands
 from operations.errors import OperationError
 from operations.files import write_private
 from operations.stacks import Opened
@@ -133,7 +133,7 @@ def check() -> None:
     try:
         Settings.from_mapping(read_settings(SETTINGS).get("config") or {})
     except SettingsError as error:
-        raise OperationError(str(error)) from None
+        raise OperationError(with_our_commands(str(error))) from None
 
 
 def keep(state: State) -> None:

@@ -86,3 +86,9 @@ def test_the_engines_events_are_believed_before_its_stderr() -> None:
 
     with pytest.raises(OperationError, match="redis will not start"), in_one_sentence(heard):
         fail()
+
+
+def test_suggested_commands_are_ones_that_work_here() -> None:
+    result = CommandResult(stdout="", stderr="error: the lock is stale; `pulumi cancel` removes it", code=255)
+    with pytest.raises(OperationError, match=r"`\./railyard pulumi cancel`"), in_one_sentence():
+        raise CommandError(result)
