@@ -94,7 +94,7 @@ class Analyzer:
 
     def summary(self, kind: int, response: Any, failed: set[str], urn: str = "") -> dict[str, Any]:
         """Return which policies of one kind passed and failed."""
-        out = failed | {item.policyName for item in response.not_applicable}
+        out = failed | {item.policy_name for item in response.not_applicable}
         passed = sorted(
             policy.name
             for policy in self.policies.values()
