@@ -207,7 +207,7 @@ class Update:
         project = self._context.project
         found = {
             "exec.kind": self._flags.text("exec-kind") or "cli",
-            "pulumi.arch": platform.machine(),
+            "pulumi.arch": {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine()),
             "pulumi.os": platform.system().lower(),
             "pulumi.version": f"v{CLI_VERSION}",
             "runtime.name": project.runtime,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from typing import Any, TextIO
 
@@ -30,6 +31,8 @@ class LiveDisplay:
         """Draw `model` on `out`, a terminal."""
         self._model = model
         self._urns = urns
+        self._closed = False
+        self._lock = threading.RLock()
         self._started = time.monotonic()
         self._console = Console(
             file=out, force_terminal=True, no_color=not colored, highlight=False, soft_wrap=False, markup=False
@@ -42,7 +45,6 @@ class LiveDisplay:
             redirect_stderr=False,
             vertical_overflow="crop",
         )
-        self._closed = False
         self._live.start()
 
     info_is_printed = False
@@ -50,21 +52,21 @@ class LiveDisplay:
 
     def take(self, event: dict[str, Any]) -> None:
         """Learn from one event; the picture follows by itself."""
-        self._model.take(event)
-
-    def tick(self) -> None:
-        """Redraw now."""
-        self._live.refresh()
+        with self._lock:
+            self._model.take(event)
 
     def close(self) -> None:
         """Leave the last picture, unabridged, and stop drawing."""
         if not self._closed:
             self._closed = True
-            self._live.update(self._render(), refresh=True)
             self._live.stop()
             self._console.print()
 
     def _render(self) -> Group:
+        with self._lock:  # the drawing thread looks while events arrive
+            return self._picture()
+
+    def _picture(self) -> Group:
         rows = self._visible()
         budget = max(self._console.size.height - 4, 5)
         hidden = 0
@@ -138,4 +140,5 @@ class LiveDisplay:
             running = "running" if row.is_stack and operation == "same" else words.RUNNING.get(operation, operation)
             return f"{running} ({int(time.monotonic() - row.started)}s)" if running else ""
         done = words.DONE.get(operation, operation)
-        return f"{done} ({max(row.finished - row.started, 0):.1f}s)" if done and row.started else done
+        took = row.finished - row.started
+        return f"{done} ({took:.1f}s)" if done and took > 0 else done

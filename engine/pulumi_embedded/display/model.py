@@ -57,6 +57,7 @@ class Model:
     remediations: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, str] = field(default_factory=dict)
     steps: list[dict[str, Any]] = field(default_factory=list)
+    settled: list[Row] = field(default_factory=list)
 
     def row(self, urn: str) -> Row:
         """Return the row of a resource, the stack's for messages that belong to none."""
@@ -78,6 +79,7 @@ class Model:
             self.remediations.append(event["policyRemediationEvent"])
         elif "summaryEvent" in event:
             self.summary = event["summaryEvent"]
+            self._settle()
         elif "preludeEvent" in event:
             self.config = event["preludeEvent"].get("config") or {}
         return None
@@ -103,6 +105,14 @@ class Model:
         row.parent = str(state.get("parent") or row.parent)
         row.data_lost = row.data_lost or loses_data(metadata)
         return row if self.shown(row) else None
+
+    def _settle(self) -> None:
+        """Components end with the update: nothing else tells when their last child is made."""
+        self.settled = [row for row in self.rows.values() if row.metadata and not row.done and not row.failed]
+        succeeded = (self.summary or {}).get("result", "succeeded") == "succeeded"
+        for row in self.settled:
+            row.done = succeeded
+            row.finished = row.started
 
     def shown(self, row: Row) -> bool:
         """Say whether a row is worth a line."""

@@ -28,11 +28,18 @@ class PlainDisplay:
     def take(self, event: dict[str, Any]) -> None:
         """Show one event."""
         row = self._model.take(event)
+        if "summaryEvent" in event:
+            for settled in self._model.settled:
+                if self._model.shown(settled) and settled.done:
+                    self._line(settled)
         if row is None:
             return
         if "diagnosticEvent" in event:
             self._message(row, event["diagnosticEvent"])
-            return
+        else:
+            self._line(row)
+
+    def _line(self, row: Row) -> None:
         line = describe(self._model, row, self._paint, urns=self._urns)
         if self._last.get(row.urn) != line:
             self._last[row.urn] = line
@@ -49,9 +56,6 @@ class PlainDisplay:
     def _print(self, line: str) -> None:
         self._out.write(line + "\n")
         self._out.flush()
-
-    def tick(self) -> None:
-        """Nothing moves between events."""
 
     def close(self) -> None:
         """Nothing to take down."""
