@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import secrets
@@ -11,15 +12,30 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import httpx
 import psycopg
 import pytest
-from components.local import binaries
+import redis
+import structlog
 
+from components.local import binaries
+from payments.api_keys.service import KeyRing
+from payments.clock import Clock
+from payments.core import Core
+from payments.database import Database
+from payments.ledger import repository as ledger_repository
+from payments.ledger.repository import post_journal
+from payments.ledger.schemas import Line
+from payments.limits.limiter import Limiter
 from payments.migrations.running import migrate
+from payments.settings import Settings
+from payments.web.application import create_application
+from tests.app.memory_rail import MemoryRail
 
 ROLES = ("payments_owner", "payments_app", "payments_reader")
 
@@ -81,6 +97,18 @@ def _wait_for(process: subprocess.Popen[bytes], port: int, what: str) -> None:
     raise AssertionError(f"{what} does not listen")
 
 
+def _wait_until_it_answers(server: PostgresServer) -> None:
+    deadline = time.monotonic() + 30
+    while True:
+        try:
+            server.execute("SELECT 1")
+            return
+        except psycopg.OperationalError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.05)
+
+
 def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     if process.poll() is None:
         process.send_signal(how)
@@ -91,25 +119,36 @@ def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
             process.wait()
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _plain_logs() -> None:
+    structlog.configure(
+        processors=[structlog.processors.format_exc_info, structlog.processors.KeyValueRenderer()],
+        logger_factory=structlog.PrintLoggerFactory(),
+    )
+
+
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
     account = binaries.unprivileged_account()
     folder = Path(tempfile.mkdtemp(prefix="ry-app-pg-", dir="/tmp"))
-    identity: dict[str, int] = {}
+    identity = group = None
     if account is not None:
-        os.chown(folder, account.pw_uid, account.pw_gid)
-        identity = {"user": account.pw_uid, "group": account.pw_gid}
+        identity, group = account.pw_uid, account.pw_gid
+        os.chown(folder, identity, group)
     programs = binaries.reachable_installation(binaries.find_postgres(), account, Path("/tmp/ry-pg-programs"))
     word = folder / "word"
     word.write_text("postgres-word")
     word.chmod(0o644)
     subprocess.run(
-        [programs / "initdb", "-D", folder / "data", "-U", "postgres", "-A", "scram-sha-256", "--pwfile", word, "-N"]
-        + ["-E", "UTF8", "--locale=C"],
+        [
+            *(str(programs / "initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "scram-sha-256"),
+            *("--pwfile", str(word), "-N", "-E", "UTF8", "--locale=C"),
+        ],
         check=True,
         stdout=subprocess.DEVNULL,
         cwd=folder,
-        **identity,  # type: ignore[arg-type]
+        user=identity,
+        group=group,
     )
     port = free_port()
     options = {
@@ -124,15 +163,17 @@ def postgres() -> Iterator[PostgresServer]:
     }
     arguments = [f"--{name}={value}" for name, value in options.items()]
     process = subprocess.Popen(
-        [programs / "postgres", "-D", folder / "data", *arguments],
+        [str(programs / "postgres"), "-D", str(folder / "data"), *arguments],
         stdout=subprocess.DEVNULL,
         stderr=(folder / "log").open("wb"),
         cwd=folder,
-        **identity,  # type: ignore[arg-type]
+        user=identity,
+        group=group,
     )
     try:
         _wait_for(process, port, "PostgreSQL")
         server = PostgresServer(port, process)
+        _wait_until_it_answers(server)
         for role in ROLES:
             server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}-word'")
         yield server
@@ -205,3 +246,131 @@ def own_redis() -> Iterator[RedisServer]:
     yield server
     _stop(server.process, signal.SIGTERM)
     shutil.rmtree(folder, ignore_errors=True)
+
+
+SECRETS = {
+    "jwt_secret": "11" * 32,
+    "api_key_pepper": "22" * 32,
+    "invoice_secret": "33" * 32,
+    "bootstrap_admin_key": "sk_bootstrap_" + "44" * 32,
+}
+
+
+def settings_for(database: TestDatabase, redis_url: str, **changed: Any) -> Settings:
+    """Settings of a local stack on the test's database."""
+    values: dict[str, Any] = {
+        "APP_ENV": "local",
+        "network": "regtest",
+        "database_url": database.app_url,
+        "redis_url": redis_url,
+        "database_pool_size": 10,
+        "database_pool_timeout_seconds": 10,
+        "log_level": "error",
+        **SECRETS,
+        **changed,
+    }
+    return Settings(**values)
+
+
+def core_for(settings: Settings, rail: MemoryRail, clock: Clock | None = None) -> Core:
+    """A core with one rail in memory."""
+    assert settings.database_url is not None
+    assert settings.redis_url is not None
+    clock = clock or Clock()
+    opened = Database(
+        settings.database_url.get_secret_value(),
+        size=settings.database_pool_size,
+        timeout_seconds=settings.database_pool_timeout_seconds,
+        name="test",
+    )
+    return Core(
+        settings=settings,
+        database=opened,
+        limiter=Limiter(
+            settings.redis_url.get_secret_value(),
+            window_seconds=settings.rate_limit_window_seconds,
+            instances=settings.expected_instances,
+        ),
+        rails={rail.name: rail},
+        clock=clock,
+        key_ring=KeyRing(opened, settings, clock),
+    )
+
+
+@pytest.fixture
+def settings(database: TestDatabase, redis_server: RedisServer) -> Settings:
+    with redis.Redis.from_url(redis_server.url) as client:
+        client.flushall()
+    return settings_for(database, redis_server.url)
+
+
+@pytest.fixture
+def rail() -> MemoryRail:
+    return MemoryRail()
+
+
+@pytest.fixture
+async def core(settings: Settings, rail: MemoryRail) -> AsyncIterator[Core]:
+    made = core_for(settings, rail)
+    await made.start()
+    yield made
+    await made.close()
+
+
+def client_of(core: Core, **headers: str) -> httpx.AsyncClient:
+    """An HTTP client of the whole application, gate included, in this process."""
+    transport = httpx.ASGITransport(create_application(core), raise_app_exceptions=False)
+    return httpx.AsyncClient(transport=transport, base_url="http://payments", headers=headers)
+
+
+async def new_key(core: Core, **changed: Any) -> dict[str, Any]:
+    """An API key, made over HTTP with the bootstrap credential."""
+    body = {
+        "name": "test",
+        "userId": "alice",
+        "environment": "test",
+        "permissions": ["read", "write"],
+        "unlimited": True,
+        **changed,
+    }
+    async with client_of(core) as client:
+        answer = await client.post("/api-keys", json=body, headers={"x-api-key": SECRETS["bootstrap_admin_key"]})
+    assert answer.status_code == 201, answer.text
+    made: dict[str, Any] = answer.json()
+    return made
+
+
+@pytest.fixture
+async def client(core: Core) -> AsyncIterator[httpx.AsyncClient]:
+    """A client with alice's key, which may read and write and has no limits."""
+    made = await new_key(core)
+    async with client_of(core, **{"x-api-key": made["key"]}) as opened:
+        yield opened
+
+
+async def fund(core: Core, amount: int, *, user: str = "alice") -> None:
+    """Give a user money, as an arrival would."""
+    async with core.database.transaction() as connection:
+        await post_journal(
+            connection,
+            kind="test-funding",
+            source=str(core.clock.new_id()),
+            memo="",
+            lines=[Line("assets:lnd", "BTC", amount), Line(f"liabilities:user:test:{user}", "BTC", -amount)],
+        )
+
+
+async def balances(core: Core) -> dict[str, int]:
+    """Every account's balance in msat."""
+    return {row["code"]: row["balance"] for row in await ledger_repository.balances(core.database)}
+
+
+async def until(condition: Callable[[], Awaitable[Any]], seconds: float = 10.0) -> Any:
+    """The first true value of `condition`; fails after `seconds`."""
+    deadline = time.monotonic() + seconds
+    while True:
+        value = await condition()
+        if value:
+            return value
+        assert time.monotonic() < deadline, "the condition did not come true in time"
+        await asyncio.sleep(0.02)

@@ -35,7 +35,7 @@ def test_a_downgrade_that_would_lose_rows_is_refused(empty_database: TestDatabas
     migrate(empty_database.owner_url)
     with psycopg.connect(empty_database.owner_url) as connection:
         connection.execute("INSERT INTO x402.nonces VALUES ('n', now())")
-    with pytest.raises(MigrationError, match="x402.nonces has rows that would be lost"):
+    with pytest.raises(MigrationError, match=r"x402\.nonces has rows that would be lost"):
         migrate(empty_database.owner_url, "0006")
 
 
@@ -45,7 +45,7 @@ def test_an_unknown_revision_gets_one_sentence(empty_database: TestDatabase) -> 
 
 
 def test_the_app_cannot_migrate(empty_database: TestDatabase) -> None:
-    with pytest.raises(MigrationError, match="PostgreSQL refused the migration: .*permission denied"):
+    with pytest.raises(MigrationError, match=r"PostgreSQL refused the migration: .*permission denied"):
         migrate(empty_database.app_url)
 
 

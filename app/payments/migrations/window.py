@@ -7,7 +7,7 @@ from pathlib import Path
 from payments.database import Database
 
 # The oldest schema that this code works with; raised only together with a contract revision.
-OLDEST_SCHEMA = "0008"
+OLDEST_SCHEMA = "0009"
 # The newest revision of this release: its files are named after their numbers.
 NEWEST_SCHEMA = max(file.name[:4] for file in (Path(__file__).parent / "versions").glob("[0-9][0-9][0-9][0-9]_*.py"))
 SCHEMA_OK = "ok"

@@ -8,14 +8,13 @@ import importlib
 from collections.abc import AsyncIterator
 from typing import Any, cast
 
-from fastapi import APIRouter, FastAPI, Request
-from fastapi.responses import ORJSONResponse
-from starlette.exceptions import HTTPException
+from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from payments.core import Core
 from payments.errors import ServerError, documented
 from payments.version import VERSION
+from payments.web.error_answers import install
 from payments.web.gate import AsgiApplication, Gate
 
 # Modules with a `router`, in the order of the documentation. A domain is offered by being named here.
@@ -66,7 +65,6 @@ def create_inner(core: Core) -> FastAPI:
         version=VERSION,
         description=DESCRIPTION,
         lifespan=lifespan,
-        default_response_class=ORJSONResponse,
         docs_url=None,
         redoc_url=None,
         responses=documented(ServerError),
@@ -76,11 +74,7 @@ def create_inner(core: Core) -> FastAPI:
         router = cast(APIRouter, importlib.import_module(name).router)
         application.include_router(router)
 
-    async def reraise(_request: Request, error: Exception) -> Any:
-        raise error
-
-    # The gate answers every error in one form; Starlette's own handlers would answer some first.
-    application.add_exception_handler(HTTPException, reraise)
+    install(application)
     return application
 
 

@@ -8,23 +8,11 @@ from collections.abc import Awaitable, Callable, MutableMapping
 from typing import Any
 from uuid import uuid4
 
-import orjson
-import psycopg.errors
 import structlog
-from starlette.exceptions import HTTPException
 
 from payments import metrics
-from payments.errors import (
-    ApiError,
-    BodyTooLarge,
-    Conflict,
-    Forbidden,
-    InvalidInput,
-    MethodNotAllowed,
-    NotFound,
-    ServerError,
-    Unauthorized,
-)
+from payments.errors import BodyTooLarge
+from payments.web.error_answers import told
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -46,21 +34,7 @@ _SECURITY_HEADERS = (
 )
 _NOT_CACHED = (b"cache-control", b"no-store")
 _UNLOGGED = frozenset({"/health", "/ready", "/metrics"})
-_BY_STATUS: dict[int, type[ApiError]] = {401: Unauthorized, 403: Forbidden, 404: NotFound, 405: MethodNotAllowed}
 _log = structlog.get_logger("payments.http")
-
-
-def as_api_error(error: Exception) -> ApiError:
-    """Any exception as an error the caller may see; what is not ours becomes a ServerError that tells nothing."""
-    if isinstance(error, ApiError):
-        return error
-    if isinstance(error, HTTPException):
-        kind = _BY_STATUS.get(error.status_code, InvalidInput if error.status_code < 500 else ServerError)
-        sentence = {404: "There is no such route.", 405: "This route does not take this method."}
-        return kind(sentence.get(error.status_code, str(error.detail)), headers=error.headers)
-    if isinstance(error, psycopg.errors.UniqueViolation):
-        return Conflict("This exists already.", details={"constraint": error.diag.constraint_name})
-    return ServerError("Something went wrong on our side; quote the request id to support.")
 
 
 class _Exchange:
@@ -90,15 +64,11 @@ class _Exchange:
             message["headers"] = headers
         await self._send(message)
 
-    async def answer(self, error: ApiError) -> None:
-        body = {"error": error.sentence, "code": error.code, "requestId": self.request_id}
-        if error.details is not None:
-            body["details"] = error.details
-        payload = orjson.dumps(body, default=str)
-        headers = [(b"content-type", b"application/json"), (b"content-length", str(len(payload)).encode())]
-        headers += [(name.lower().encode(), value.encode()) for name, value in error.headers.items()]
-        await self.send({"type": "http.response.start", "status": error.status, "headers": headers})
-        await self.send({"type": "http.response.body", "body": payload})
+    async def answer(self, error: Exception) -> None:
+        status, headers, body = told(error, self.request_id, self.scope["path"])
+        raw = [(name.lower().encode(), value.encode()) for name, value in headers.items()]
+        await self.send({"type": "http.response.start", "status": status, "headers": raw})
+        await self.send({"type": "http.response.body", "body": body})
 
 
 def _too_large() -> BodyTooLarge:
@@ -145,13 +115,9 @@ class Gate:
                 raise _too_large()
             await self._inner(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:
-            told = as_api_error(error)
-            metrics.ERRORS.labels(told.code).inc()
-            if told.status >= 500:
-                _log.error("request failed", path=exchange.scope["path"], code=told.code, exc_info=error)
-            if exchange.status:
-                raise
-            await exchange.answer(told)
+            # The application answers its own errors; what comes here is the gate's, or an answer broken off half way.
+            if not exchange.status:
+                await exchange.answer(error)
 
     def _account(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
         # The router leaves the matched route in the scope; its template keeps the metric's labels few.

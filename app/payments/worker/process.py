@@ -8,12 +8,12 @@ from collections.abc import AsyncIterator
 from typing import Any
 
 from fastapi import FastAPI
-from starlette.exceptions import HTTPException
 
 from payments.core import Core
 from payments.rails.protocol import ArrivalSource
 from payments.version import VERSION
 from payments.web import health
+from payments.web.error_answers import install
 from payments.web.gate import AsgiApplication, Gate
 from payments.worker import registry
 from payments.worker.following import follow
@@ -88,8 +88,5 @@ def create_application(worker: Worker, core: Core) -> AsgiApplication:
     application.state.more_checks = worker.loops.checks
     application.include_router(health.router)
 
-    async def reraise(_request: Any, error: Exception) -> Any:
-        raise error
-
-    application.add_exception_handler(HTTPException, reraise)
+    install(application)
     return Gate(application, is_quiet=True)

@@ -290,9 +290,13 @@ BEGIN
     ), expired AS (
         UPDATE payments.invoices i SET state = 'expired', updated_at = p_now FROM due WHERE i.id = due.id
             RETURNING i.id, i.user_id, i.environment, i.rail
+    ), published AS (
+        INSERT INTO payments.outbox (kind, name, subject_kind, subject_id, user_id, environment, payload)
+            SELECT 'event', 'invoice.expired', 'invoice', e.id, e.user_id, e.environment,
+                jsonb_build_object('id', e.id, 'rail', e.rail)
+            FROM expired e RETURNING 1
     )
-    SELECT count(payments.publish_event('invoice.expired', 'invoice', e.id::text, e.user_id, e.environment,
-        jsonb_build_object('id', e.id, 'rail', e.rail))) INTO v_expired FROM expired e;
+    SELECT count(*) INTO v_expired FROM published;
     RETURN v_expired;
 END $$;
 GRANT EXECUTE ON FUNCTION payments.begin_invoice, payments.open_invoice, payments.fail_invoice, payments.doubt_invoice,

@@ -30,8 +30,8 @@ CREATE TABLE x402.settlements (
     proof jsonb,
     told_at timestamptz,                        -- when success was answered for the first time
     lease_token uuid,
-    lease_until timestamptz NOT NULL DEFAULT '-infinity',
-    next_look_at timestamptz NOT NULL DEFAULT '-infinity',
+    lease_until timestamptz NOT NULL DEFAULT 'epoch',
+    next_look_at timestamptz NOT NULL DEFAULT 'epoch',
     looks integer NOT NULL DEFAULT 0,
     release text NOT NULL DEFAULT '',
     created_at timestamptz NOT NULL,
@@ -149,7 +149,7 @@ END $$;
 CREATE FUNCTION x402.postpone_settlement(p_id uuid, p_token uuid, p_seconds double precision, p_message text)
 RETURNS boolean LANGUAGE plpgsql AS $$
 BEGIN
-    UPDATE x402.settlements SET lease_until = '-infinity', message = p_message, updated_at = clock_timestamp(),
+    UPDATE x402.settlements SET lease_until = 'epoch', message = p_message, updated_at = clock_timestamp(),
             next_look_at = clock_timestamp() + make_interval(secs => p_seconds)
         WHERE id = p_id AND lease_token = p_token AND state IN ('accepted', 'submitted');
     RETURN FOUND;
@@ -168,7 +168,7 @@ DECLARE
 BEGIN
     PERFORM payments.act_as('worker', 'settle');
     UPDATE x402.settlements SET state = 'settled', received = p_received, proof = p_proof, reason = '', message = '',
-            lease_until = '-infinity', updated_at = p_now, finished_at = p_now
+            lease_until = 'epoch', updated_at = p_now, finished_at = p_now
         WHERE id = p_id AND lease_token = p_token AND state = 'submitted' RETURNING * INTO v_row;
     IF v_row.id IS NULL THEN
         RETURN false;
@@ -215,7 +215,7 @@ DECLARE
 BEGIN
     PERFORM payments.act_as('worker', 'settle');
     UPDATE x402.settlements SET state = 'failed', reason = p_reason, message = p_message, proof = p_proof,
-            lease_until = '-infinity', updated_at = p_now, finished_at = p_now
+            lease_until = 'epoch', updated_at = p_now, finished_at = p_now
         WHERE id = p_id AND lease_token = p_token AND state IN ('accepted', 'submitted') RETURNING * INTO v_row;
     IF v_row.id IS NULL THEN
         RETURN false;
