@@ -16,14 +16,16 @@ POLL_SECONDS = 0.05
 
 
 @contextmanager
-def exclusively(stack: Path, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[None]:
+def exclusively(stack: Path, name: str, wait_seconds: float = WAIT_SECONDS) -> Iterator[tuple[int, ...]]:
     """Hold the lock `name` of the stack in folder `stack`; the kernel frees it when its holder dies.
+
+    Yields what to give a child as `pass_fds`, so that the lock is held until the child has ended, too.
 
     Raises:
         LocalPlatformError: somebody else has held it for `wait_seconds`.
     """
     if not stack.exists():
-        yield  # Nothing is left that could be shared.
+        yield ()  # Nothing is left that could be shared.
         return
     folder = stack / "locks"
     folder.mkdir(exist_ok=True, mode=0o700)
@@ -40,4 +42,4 @@ def exclusively(stack: Path, name: str, wait_seconds: float = WAIT_SECONDS) -> I
                         "still does: wait for it to end, or end its pulumi.dynamic process."
                     ) from None
                 time.sleep(POLL_SECONDS)
-        yield
+        yield (file.fileno(),)

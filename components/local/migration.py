@@ -48,7 +48,7 @@ class MigrationArgs:
     log: pulumi.Input[str]
 
 
-def _run(inputs: Properties) -> None:
+def _run(inputs: Properties, lock: tuple[int, ...]) -> None:
     log = Path(inputs["log"])
     own_folder(log.parent)
     environment = {key: os.environ[key] for key in ("PATH", "LANG", "LC_ALL", "TZ", "TMPDIR") if key in os.environ}
@@ -64,6 +64,7 @@ def _run(inputs: Properties) -> None:
                 cwd=inputs["directory"],
                 env=environment,
                 start_new_session=True,
+                pass_fds=lock,
                 timeout=MIGRATION_TIMEOUT_SECONDS,
                 check=False,
             ).returncode
@@ -99,8 +100,8 @@ class MigrationProvider(LocalProvider):
     """The schema. Deleting it deletes nothing: rows are never dropped by an update."""
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
-        with exclusively(Path(inputs["stackFolder"]), "migrate"):
-            _run(inputs)
+        with exclusively(Path(inputs["stackFolder"]), "migrate") as lock:
+            _run(inputs, lock)
         revision = current_revision(Path(inputs["ownerUrlFile"]))
         if not revision:
             raise LocalPlatformError(f"The migration ended well but left no revision; its log: {inputs['log']}")

@@ -14,6 +14,7 @@ from components.local.errors import LocalPlatformError
 from components.local.leftovers import processes_of
 from components.local.listeners import is_free, listener_on
 from components.local.provider import LocalProvider, Properties
+from components.local.supervision import running_daemon
 
 # Below the range systems hand out to outgoing connections (Linux: from 32768), so that none of those takes the port.
 FIRST_PORT, LAST_PORT = 20000, 31999
@@ -118,8 +119,10 @@ class PortProvider(LocalProvider):
         stack, port = Path(recorded["stackFolder"]), int(recorded["port"])
         if reservations(stack).get(recorded["purpose"]) != port:
             return None
-        # While the stack was down another program may have taken the port: then a new one is chosen.
-        return {**recorded, "held": not _held_by_a_stranger(stack, port)}
+        # While the stack was down another program may have taken the port: then a new one is chosen. Looking through
+        # all processes of a machine is slow, and while supervisord runs its processes hold their ports.
+        held = running_daemon(stack) is not None or not _held_by_a_stranger(stack, port)
+        return {**recorded, "held": held}
 
     def remove(self, identifier: str, recorded: Properties) -> None:
         (Path(recorded["stackFolder"]) / "ports" / str(int(recorded["port"]))).unlink(missing_ok=True)

@@ -62,7 +62,7 @@ def _programs(inputs: Properties) -> Path:
     return reachable_installation(server, account, copies)
 
 
-def _run_as(inputs: Properties, command: list[str]) -> subprocess.CompletedProcess[str]:
+def _run_as(inputs: Properties, command: list[str], lock: tuple[int, ...] = ()) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         as_account(command, account_named(inputs["account"])),
         stdin=subprocess.DEVNULL,
@@ -72,10 +72,11 @@ def _run_as(inputs: Properties, command: list[str]) -> subprocess.CompletedProce
         env={"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"},
         timeout=INITDB_TIMEOUT_SECONDS,
         check=False,
+        pass_fds=lock,
     )
 
 
-def _initialise(inputs: Properties, programs: Path, data: Path) -> None:
+def _initialise(inputs: Properties, programs: Path, data: Path, lock: tuple[int, ...]) -> None:
     """initdb beside the final place, then one rename: a data folder that is there is complete."""
     account = account_named(inputs["account"])
     unfinished, password_file = data.with_name("data.unfinished"), data.with_name(".superuser-password")
@@ -97,6 +98,7 @@ def _initialise(inputs: Properties, programs: Path, data: Path) -> None:
                 "--data-checksums",
                 "--no-instructions",
             ],
+            lock,
         )
     finally:
         password_file.unlink(missing_ok=True)
@@ -128,9 +130,9 @@ class PostgresClusterProvider(LocalProvider):
         folder = Path(inputs["stackFolder"]) / "postgres"
         own_folder(folder, account_named(inputs["account"]))
         programs, data = _programs(inputs), folder / "data"
-        with exclusively(Path(inputs["stackFolder"]), "postgres-cluster"):
+        with exclusively(Path(inputs["stackFolder"]), "postgres-cluster") as lock:
             if not data.exists():
-                _initialise(inputs, programs, data)
+                _initialise(inputs, programs, data, lock)
         made_by, ours = (data / "PG_VERSION").read_text().strip(), inputs["version"].split(".")[0]
         if made_by != ours:
             raise LocalPlatformError(

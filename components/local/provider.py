@@ -11,6 +11,7 @@ from typing import Any, ClassVar
 from pulumi.dynamic import (
     CheckFailure,
     CheckResult,
+    ConfigureRequest,
     CreateResult,
     DiffResult,
     ReadResult,
@@ -18,6 +19,7 @@ from pulumi.dynamic import (
     UpdateResult,
 )
 
+from components.local.engine_watch import watch_engine, working
 from components.local.errors import sentences
 
 PROVIDER_KEY = "__provider"
@@ -64,6 +66,9 @@ class LocalProvider(ResourceProvider):
         """What is wrong with `inputs`, by key, as sentences. Unknown values must be let through."""
         return {}
 
+    def configure(self, req: ConfigureRequest) -> None:
+        watch_engine()
+
     def check(self, _olds: Properties, news: Properties) -> CheckResult:
         failures = [CheckFailure(key, reason) for key, reason in self.problems(without_provider(news)).items()]
         return CheckResult(news, failures)
@@ -81,20 +86,20 @@ class LocalProvider(ResourceProvider):
         )
 
     def create(self, props: Properties) -> CreateResult:
-        with sentences():
+        with working(), sentences():
             identifier, outputs = self.make(without_provider(props))
         return CreateResult(identifier, outputs)
 
     def read(self, id_: str, props: Properties) -> ReadResult:
-        with sentences():
+        with working(), sentences():
             found = self.observe(id_, without_provider(props))
         # An empty id tells the engine that the resource is gone.
         return ReadResult("", {}) if found is None else ReadResult(id_, found)
 
     def update(self, _id: str, _olds: Properties, _news: Properties) -> UpdateResult:
-        with sentences():
+        with working(), sentences():
             return UpdateResult(self.change(_id, without_provider(_olds), without_provider(_news)))
 
     def delete(self, _id: str, _props: Properties) -> None:
-        with sentences():
+        with working(), sentences():
             self.remove(_id, without_provider(_props))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -142,6 +143,21 @@ class TestLocks:
         with exclusively(tmp_path, "redis"), exclusively(tmp_path, "postgres", wait_seconds=0.1):
             pass
         with exclusively(tmp_path, "redis", wait_seconds=0.1):
+            pass
+
+    def test_a_child_that_outlives_its_parent_keeps_the_lock(self, tmp_path: Path) -> None:
+        with exclusively(tmp_path, "migrate") as lock:
+            child = subprocess.Popen(["/bin/sleep", "600"], pass_fds=lock)
+        try:
+            with (
+                pytest.raises(LocalPlatformError, match="An interrupted update"),
+                exclusively(tmp_path, "migrate", wait_seconds=0.1),
+            ):
+                pass
+        finally:
+            child.kill()
+            child.wait()
+        with exclusively(tmp_path, "migrate", wait_seconds=0.1):
             pass
 
     def test_a_stack_that_is_gone_is_not_made_again_by_locking(self, tmp_path: Path) -> None:
