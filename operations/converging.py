@@ -68,7 +68,7 @@ def plan(prepared: Prepared, phases: Phases) -> Watcher:
         preview(prepared.stack, watcher)
         phase.outcome = summary(watcher.changes)
     if watcher.findings:
-        phases.console.print(terminal(watcher.findings).rstrip(), markup=False)
+        phases.say(terminal(watcher.findings).rstrip())
     return watcher
 
 

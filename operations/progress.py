@@ -63,7 +63,11 @@ class Phases:
 
     def note(self, sentence: str) -> None:
         """Say something that stays on the screen."""
-        self.console.print(Text(f"  {sentence}"), soft_wrap=not self.console.is_terminal)
+        self.say(f"  {sentence}")
+
+    def say(self, text: str) -> None:
+        """Print text as it is; wrapped in a terminal only."""
+        self.console.print(Text(text), soft_wrap=not self.console.is_terminal)
 
     def _line(self, mark: str, colour: str, phase: Phase, seconds: float) -> None:
         line = Text.assemble((mark, colour), " ", (f"{phase.title:<13}", "bold"), f" {seconds:5.1f} s")

@@ -63,7 +63,7 @@ def _verify(deployed: Deployed, phases: Phases) -> None:
         verdict = verify(deployed.outputs, deployed.opened.state)
         phase.outcome = verdict.summary
         if verdict.findings:
-            phases.console.print(verdict.findings, markup=False)
+            phases.say(verdict.findings)
         if not verdict.passed:
             raise OperationError(
                 f"the stack runs, but the verification found what must not be: see above and "
