@@ -152,9 +152,9 @@ async def _listen(network: Network, node: str, port: int, folder: Path) -> web.A
         await web.TCPSite(runner, "127.0.0.1", port, ssl_context=context, backlog=1024).start()
     except OSError as refusal:
         await runner.cleanup()
-        raise SandboxError(
-            f"port {port} of 127.0.0.1 cannot be used for the {node}'s node: {os.strerror(refusal.errno)}; give another one"
-        ) from refusal
+        reason = os.strerror(refusal.errno or 0)
+        what = f"port {port} of 127.0.0.1 cannot be used for the {node}'s node: {reason}; give another one"
+        raise SandboxError(what) from refusal
     return runner
 
 

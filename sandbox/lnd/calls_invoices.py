@@ -213,26 +213,29 @@ async def list_page(call: Call) -> dict[str, Any]:
 async def subscribe(call: Call) -> AsyncIterator[dict[str, Any]]:
     """GET /v1/invoices/subscribe: the backlog behind the two indices, then everything new, without a gap.
 
-    An index of 0 asks for no backlog, as in LND. Adds and settles are told; accepted and canceled invoices are not.
+    As in LND an index of 0 asks for no backlog, backlogs show invoices as they are now, news show an added invoice as
+    it was added, and only adds and settles are told.
     """
     network = call.network
-    last_added, last_settled = invoices.last_indices(network.reader, call.node)
-    added = call.fields["add_index"] or last_added
+    news_from, last_settled = invoices.last_indices(network.reader, call.node)
+    added = call.fields["add_index"] or news_from
     settled = call.fields["settle_index"] or last_settled
     while not network.stopping.is_set():
         changed = network.topics.next(("invoices", call.node))
+        messages = []
         with network.snapshot():
-            events = [
-                (kind, row["state"], row["add_index"], row["settle_index"], shapes.invoice(network, row))
-                for kind, row in invoices.since(network.reader, call.node, added, settled)
-            ]
-        for kind, state, add_index, settle_index, shape in events:
-            if kind == "add":
-                added = add_index
-            else:
-                settled = settle_index
-            if state in ("OPEN", "SETTLED"):
-                yield shape
+            events = invoices.since(network.reader, call.node, added, settled)
+            for kind, row in events:
+                if kind == "settle":
+                    settled = row["settle_index"]
+                    messages.append(shapes.invoice(network, row))
+                    continue
+                added = row["add_index"]
+                record = invoices.as_added(row) if added > news_from else row
+                if record["state"] in ("OPEN", "SETTLED"):
+                    messages.append(shapes.invoice(network, record))
+        for message in messages:
+            yield message
         if not events:
             await changed.wait()
 

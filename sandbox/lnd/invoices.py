@@ -3,7 +3,9 @@
 import hashlib
 import json
 import sqlite3
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 
 from coincurve import PrivateKey
 
@@ -21,6 +23,10 @@ HOLD_CANCEL_BLOCKS = 10
 
 # tlv-onion required, payment-addr required, multi-path-payments optional, route-blinding optional: LND's default set.
 FEATURES = frozenset({8, 14, 17, 25})
+
+
+Record = sqlite3.Row | Mapping[str, Any]
+"""A row of the table of invoices."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -317,6 +323,13 @@ def since(connection: sqlite3.Connection, node: str, added: int, settled: int) -
         "SELECT * FROM invoices WHERE node = ? AND settle_index > ? ORDER BY settle_index LIMIT 500", (node, settled)
     ).fetchall()
     return [("add", row) for row in adds] + [("settle", row) for row in settles]
+
+
+def as_added(invoice: sqlite3.Row) -> Record:
+    """An invoice as it was when it was added, whatever became of it since."""
+    preimage = None if invoice["hold"] else invoice["preimage"]
+    then = {"state": "OPEN", "settle_index": None, "settled_at": None, "amt_paid_msat": 0, "preimage": preimage}
+    return {**dict(invoice), **then}
 
 
 def not_found() -> RpcError:

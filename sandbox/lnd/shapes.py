@@ -197,7 +197,7 @@ def _pending(htlc: sqlite3.Row, node: str) -> dict[str, Any]:
     }
 
 
-def invoice(network: Network, row: sqlite3.Row) -> dict[str, Any]:
+def invoice(network: Network, row: invoices.Record) -> dict[str, Any]:
     """lnrpc.Invoice."""
     hints = [_stored_hints(route) for route in json.loads(row["route_hints"])]
     return {
@@ -233,7 +233,7 @@ def invoice(network: Network, row: sqlite3.Row) -> dict[str, Any]:
     }
 
 
-def _invoice_htlcs(network: Network, row: sqlite3.Row) -> list[dict[str, Any]]:
+def _invoice_htlcs(network: Network, row: invoices.Record) -> list[dict[str, Any]]:
     if row["state"] == "OPEN" or (row["state"] == "CANCELED" and not row["hold"]):
         return []
     states = {"LOCKED": "ACCEPTED", "SETTLED": "SETTLED", "FAILED": "CANCELED"}

@@ -103,9 +103,9 @@ async def serve(arguments: argparse.Namespace) -> None:
         await stop.wait()
         json_log.log(_LOGGER, "stopping")
     except OSError as refusal:
-        raise SandboxError(
-            f"port {arguments.port} of 127.0.0.1 cannot be used: {os.strerror(refusal.errno)}; give another one"
-        ) from refusal
+        reason = os.strerror(refusal.errno or 0)
+        what = f"port {arguments.port} of 127.0.0.1 cannot be used: {reason}; give another one"
+        raise SandboxError(what) from refusal
     finally:
         await runner.cleanup()
         await asyncio.to_thread(writer.close)
