@@ -6,8 +6,6 @@ EXIT_OTHER = 1
 """Exit codes are those of the Pulumi CLI (`pkg/cmd/pulumi/cmd/exit_codes.go`)."""
 EXIT_CONFIGURATION = 2
 EXIT_CREDENTIALS = 3
-EXIT_RESOURCE = 4
-EXIT_POLICY = 5
 EXIT_STACK_NOT_FOUND = 6
 EXIT_EXPECT_NO_CHANGES = 7
 EXIT_CANCELLED = 8
@@ -72,10 +70,6 @@ class StateError(EngineError):
 
 class LockedError(EngineError):
     """Another update holds the stack."""
-
-
-class UpdateFailedError(EngineError):
-    """An update ended with an error that has already been shown."""
 
 
 class CancelledError(EngineError):

@@ -15,7 +15,6 @@ from typing import Any
 from pulumi_embedded.backend.files import (
     MAX_SETTINGS_BYTES,
     copy_atomic,
-    make_folder,
     read_limited,
     sync_folder,
     write_atomic,
@@ -312,9 +311,3 @@ def _remove_if_empty(folder: Path) -> None:
         os.rmdir(folder)  # noqa: PTH106 - the one call whose refusal of a full folder is wanted
     except OSError:
         return
-
-
-def ensure_folder(folder: Path) -> Path:
-    """Make a folder of the backend and return it."""
-    make_folder(folder)
-    return folder

@@ -34,6 +34,8 @@ class Holder:
     hostname: str
     since: str
     dead: bool
+    recognised: bool = False
+    """True when the process `pid` of this machine is certainly the holder, so that it may be told to stop."""
 
     def sentence(self, url: str) -> str:
         """Return the CLI's line about a lock, with what is known of its process."""
@@ -71,17 +73,27 @@ def _boot_id() -> str:
     return ""
 
 
-def _is_dead(content: dict[str, Any], own_host: str) -> bool:
+def _judge(content: dict[str, Any], own_host: str) -> tuple[bool, bool]:
+    """Return whether a lock's holder is known to be gone, and whether it is known to be the process of its number."""
     if content.get("hostname") != own_host:
-        return False
+        return False, False
     boot = content.get("bootId")
     if boot and boot != _boot_id():
-        return True
-    start = _process_start(int(content["pid"]))
+        return True, False
+    pid = int(content["pid"])
+    start = _process_start(pid)
     if start is None:
-        return True
+        return True, False
     recorded = content.get("processStart")
-    return bool(recorded) and bool(start) and recorded != start
+    if recorded and start:
+        return recorded != start, recorded == start
+    return False, _command_name(pid) == "pulumi"  # the CLI writes no start, but its process has its name
+
+
+def _command_name(pid: int) -> str:
+    with suppress(OSError):
+        return Path(f"/proc/{pid}/comm").read_text(encoding="utf-8", errors="replace").strip()
+    return ""
 
 
 def _read_holder(path: Path) -> Holder | None:
@@ -90,13 +102,15 @@ def _read_holder(path: Path) -> Holder | None:
         since = str(content["timestamp"])
         with suppress(ValueError):
             since = datetime.fromisoformat(since).astimezone().strftime("%Y-%m-%dT%H:%M:%S%z")
+        dead, recognised = _judge(content, socket.gethostname())
         return Holder(
             path=path,
             pid=int(content["pid"]),
             username=str(content["username"]),
             hostname=str(content["hostname"]),
             since=since,
-            dead=_is_dead(content, socket.gethostname()),
+            dead=dead,
+            recognised=recognised,
         )
     except FileNotFoundError:
         return None  # its holder finished between our listing and our reading

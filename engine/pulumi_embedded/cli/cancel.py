@@ -17,8 +17,8 @@ if TYPE_CHECKING:
 def cancel(context: Context) -> int:
     """Fold the journal into the checkpoint, then remove the locks; both are said.
 
-    A holder that still runs on this machine is told to stop (as Ctrl-C would) and waited for; one on another machine
-    is taken to be gone, which is the person's responsibility as with the CLI.
+    A holder that certainly still runs on this machine is told to stop (as Ctrl-C would) and waited for; any other is
+    taken to be gone, which is the person's responsibility as with the CLI.
     """
     arguments = context.flags.arguments
     if arguments and context.flags.text("stack"):
@@ -31,7 +31,7 @@ def cancel(context: Context) -> int:
         return 0
     _confirm(context, shown)
     for holder in found:
-        if not holder.dead and _is_here(holder):
+        if holder.recognised and not holder.dead:
             _stop(context, holder)
     if found:
         current = fold_to_disk(context.layout, name)
@@ -63,12 +63,6 @@ def _confirm(context: Context, shown: str) -> None:
     )
     if not context.confirm(f"Please confirm that this is what you'd like to do by typing `{shown}`:", wanted=shown):
         raise CancelledError("confirmation declined")
-
-
-def _is_here(holder: Holder) -> bool:
-    import socket
-
-    return holder.hostname == socket.gethostname() and holder.pid > 0
 
 
 def _stop(context: Context, holder: Holder, patience_seconds: float = 30.0) -> None:

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from pulumi_embedded.cli.session import Session, open_session
+from pulumi_embedded.cli.session import Session, ask_hidden, open_session
 from pulumi_embedded.cli.table import table
 from pulumi_embedded.errors import ConfigError, EngineError, UsageError
 from pulumi_embedded.project import config as values
@@ -73,8 +73,6 @@ def get(context: Context) -> int:
 
 
 def _read_value(context: Context) -> str:
-    import getpass
-
     if len(context.flags.arguments) == 2:
         return context.flags.arguments[1]
     if not sys.stdin.isatty():
@@ -83,10 +81,8 @@ def _read_value(context: Context) -> str:
     if not context.interactive:
         raise UsageError("config value must be specified in non-interactive mode")
     if context.flags.on("secret"):
-        return getpass.getpass("value: ")
-    context.out.write("value: ")
-    context.out.flush()
-    return sys.stdin.readline().rstrip("\n")
+        return ask_hidden("value: ")
+    return context.ask("value:")
 
 
 def set_(context: Context) -> int:

@@ -15,7 +15,7 @@ from pulumi_embedded.backend.files import MAX_SETTINGS_BYTES, read_limited, writ
 from pulumi_embedded.backend.layout import Layout, StackName, parse_stack_name
 from pulumi_embedded.backend.location import Location, current_location, pulumi_home
 from pulumi_embedded.cli.flags import Parsed
-from pulumi_embedded.errors import EngineError, StackNotFoundError, UsageError
+from pulumi_embedded.errors import CancelledError, EngineError, StackNotFoundError, UsageError
 from pulumi_embedded.project.settings import Project, find_project, read_project
 
 _TRUTHY = {"1", "true", "t", "yes", "y"}
@@ -180,10 +180,21 @@ class Context:
 
     def confirm(self, question: str, *, wanted: str | None = None) -> bool:
         """Ask the person at the terminal; True for yes (or for typing `wanted`)."""
-        self.out.write(f"{question} " + ("" if wanted else "[yes/no] "))
-        self.out.flush()
-        answer = sys.stdin.readline().strip()
+        answer = self.ask(question + ("" if wanted else " [yes/no]"))
         return answer == wanted if wanted else answer.lower() in ("y", "yes")
+
+    def ask(self, question: str) -> str:
+        """Ask the person at the terminal and return the answer.
+
+        Raises:
+            CancelledError: nobody answers (end of input).
+        """
+        self.out.write(question + " ")
+        self.out.flush()
+        line = sys.stdin.readline()
+        if not line:
+            raise CancelledError("nobody answered, so nothing was done")
+        return line.strip()
 
 
 class NoStackSelectedError(UsageError):

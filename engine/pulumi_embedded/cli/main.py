@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from typing import TYPE_CHECKING, cast
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING, cast
 from pulumi_embedded.cli.command import PROGRAM, Command
 from pulumi_embedded.cli.commands import COMMANDS, by_words, children, word_tree
 from pulumi_embedded.cli.flags import GLOBAL_FLAGS, Parsed, parse, split_command
-from pulumi_embedded.errors import EXIT_CANCELLED, EXIT_INTERNAL, EngineError, UnsupportedError, UpdateFailedError
+from pulumi_embedded.errors import EXIT_CANCELLED, EXIT_INTERNAL, EngineError, UnsupportedError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -21,6 +22,9 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code, which is the Pulumi CLI's for the same outcome."""
     arguments = sys.argv[1:] if argv is None else argv
     context: Context | None = None
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a sign must not end an update
+            stream.reconfigure(errors="backslashreplace")
     try:
         table = by_words()
         words, rest = split_command(arguments, word_tree(table))
@@ -41,8 +45,6 @@ def main(argv: list[str] | None = None) -> int:
 
             context = Context(parsed)
         return _run(command, context, parsed)
-    except UpdateFailedError as error:
-        return error.exit_code
     except EngineError as error:
         _flush()
         sys.stderr.write(f"error: {error}\n")

@@ -267,9 +267,7 @@ def _confirmed(context: Context, kind: str, plan: Plan) -> bool:
     if kind == "refresh":
         extra = "\nNo resources will be modified as part of this refresh; just your stack's state will be.\n"
     while True:
-        context.out.write(f"Do you want to perform this {_noun(kind)}?{extra} [yes/no/details] ")
-        context.out.flush()
-        answer = input().strip().lower()
+        answer = context.ask(f"Do you want to perform this {_noun(kind)}?{extra} [yes/no/details]").lower()
         if answer in ("details", "d"):
             context.print("\n".join(plan.details))
             continue

@@ -12,7 +12,7 @@ from pulumi_embedded.backend.journal import set_aside
 from pulumi_embedded.backend.layout import Checkpoint, Layout, StackName, format_time
 from pulumi_embedded.backend.recovery import CurrentState, fold_to_disk, read_current
 from pulumi_embedded.cli.context import Context
-from pulumi_embedded.errors import SecretsError, StateError, UnsupportedError, UsageError
+from pulumi_embedded.errors import CancelledError, SecretsError, StateError, UnsupportedError, UsageError
 from pulumi_embedded.project.stack_settings import StackSettings
 from pulumi_embedded.state.deployment import (
     PASSPHRASE_PROVIDER,
@@ -38,18 +38,30 @@ def check_provider(provider: str) -> None:
         raise UnsupportedError(f"the secrets provider '{provider.partition('://')[0]}'")
 
 
+def ask_hidden(question: str) -> str:
+    """Ask the person at the terminal without showing the answer.
+
+    Raises:
+        CancelledError: nobody answers (end of input).
+    """
+    import getpass
+
+    try:
+        return getpass.getpass(question)
+    except EOFError:
+        raise CancelledError("nobody answered, so nothing was done") from None
+
+
 def ask_passphrase(context: Context, prompt: str, *, twice: bool = False) -> Callable[[], str] | None:
     """Return a prompt for the passphrase, None where nobody can answer."""
     if not context.interactive:
         return None
 
     def ask() -> str:
-        import getpass
-
         hint = "\n    (set PULUMI_CONFIG_PASSPHRASE or PULUMI_CONFIG_PASSPHRASE_FILE to remember)"
         while True:
-            first = getpass.getpass(f"{prompt}{hint}: ")
-            if not twice or first == getpass.getpass("Re-enter your passphrase to confirm: "):
+            first = ask_hidden(f"{prompt}{hint}: ")
+            if not twice or first == ask_hidden("Re-enter your passphrase to confirm: "):
                 return first
             context.note("error: passphrases do not match")
 

@@ -66,9 +66,7 @@ def create(context: Context) -> int:
         raise UsageError("only one of --stack or argument stack name may be specified, not both")
     text = given or (arguments[0] if arguments else "")
     if not text and context.interactive:
-        context.out.write("Please enter your desired stack name: ")
-        context.out.flush()
-        text = input().strip()
+        text = context.ask("Please enter your desired stack name:")
     if not text:
         raise UsageError("missing stack name; name it as in `stack init <name>`")
     name = parse_stack_name(text, context.project_name)
@@ -110,9 +108,7 @@ def _choose(context: Context) -> str:
         raise EngineError("this project has no stack yet; make one with `stack init <name>`")
     for number, name in enumerate(names, 1):
         context.print(f"  {number}  {name.stack}")
-    context.out.write("Please choose a stack (number or name): ")
-    context.out.flush()
-    answer = input().strip()
+    answer = context.ask("Please choose a stack (number or name):")
     return names[int(answer) - 1].stack if answer.isdigit() and 0 < int(answer) <= len(names) else answer
 
 

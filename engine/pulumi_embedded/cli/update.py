@@ -133,6 +133,7 @@ class Update:
             self._context.print(self._paint(f"{title} ({self._context.shown_name(self._session.name)}):", HEADLINE))
             self._context.print()
             self._show_config(request)
+            self._context.out.flush()
         display = self._display()
         try:
             result = self._run(request, display)

@@ -7,6 +7,8 @@ import os
 import socket
 import subprocess
 import sys
+import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -246,11 +248,11 @@ class TestState:
 
 
 class TestCancel:
-    def lock(self, project: Path, pid: int) -> Path:
+    def lock(self, project: Path, pid: int, **extra: str) -> Path:
         path = project.parent / "backend/.pulumi/locks/organization/proj/dev/x.json"
         path.parent.mkdir(parents=True)
         content = {"pid": pid, "username": "a", "hostname": socket.gethostname(), "timestamp": "2026-01-02T03:04:05Z"}
-        path.write_text(json.dumps(content))
+        path.write_text(json.dumps({**content, **extra}))
         return path
 
     def test_a_dead_updates_lock_is_removed_after_its_journal_is_folded(self, stack: Run, project: Path) -> None:
@@ -266,21 +268,38 @@ class TestCancel:
         assert stack("cancel", "--yes").code == 0
         assert not path.exists()
 
-    def test_a_living_update_is_asked_to_stop_and_waited_for(self, stack: Run, project: Path) -> None:
+    @pytest.fixture
+    def living(self) -> Iterator[subprocess.Popen[str]]:
         program = (
-            "import signal,sys;signal.signal(signal.SIGINT,lambda *_:sys.exit(0));print('up',flush=True);signal.pause()"
+            "import signal, sys; signal.signal(signal.SIGINT, lambda *_: sys.exit(0)); "
+            "print('up', flush=True); signal.pause()"
         )
         with subprocess.Popen([sys.executable, "-c", program], stdout=subprocess.PIPE, text=True) as process:
             assert process.stdout is not None
             process.stdout.readline()
-            path = self.lock(project, process.pid)
-            # The child is ours, so it must be reaped for its number to be free.
-            import threading
+            yield process
+            process.kill()
 
-            threading.Thread(target=process.wait).start()
-            result = stack("cancel", "--yes")
+    def test_a_living_update_is_asked_to_stop_and_waited_for(
+        self, stack: Run, project: Path, living: subprocess.Popen[str]
+    ) -> None:
+        start = Path(f"/proc/{living.pid}/stat").read_text().rpartition(")")[2].split()[19]
+        path = self.lock(project, living.pid, processStart=start)
+        reaper = threading.Thread(target=living.wait)
+        reaper.start()
+        result = stack("cancel", "--yes")
+        reaper.join(10)
         assert result.code == 0
-        assert f"pid {process.pid}" in result.out
+        assert f"Asking the running update (pid {living.pid}) to stop" in result.out
+        assert living.returncode == 0
+        assert not path.exists()
+
+    def test_a_process_that_may_be_another_is_left_alone(
+        self, stack: Run, project: Path, living: subprocess.Popen[str]
+    ) -> None:
+        path = self.lock(project, living.pid)
+        assert stack("cancel", "--yes").code == 0
+        assert living.poll() is None
         assert not path.exists()
 
     def test_nothing_to_cancel_is_said(self, stack: Run) -> None:
