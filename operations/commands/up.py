@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 from operations.commands.arguments import StackName
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from rich.console import Console
 
     from operations.local_stack import Deployed
@@ -49,15 +51,47 @@ def up(stack: StackName = "local") -> None:
         prepared = prepare(stack, state, phases)
         changed = converge(prepared, phases)
         deployed = Deployed(prepared.opened, Outputs.parse(read_outputs(prepared.stack)))
-        _verify(deployed, phases)
+        if changed or not _healthy(deployed, phases):
+            _verify(deployed, phases)
         receipts = _pay(deployed, phases, changed=changed)
         _tell(console, deployed, receipts, phases)
 
 
+def _healthy(deployed: Deployed, phases: Phases) -> bool:
+    """A quick look at a stack that was verified as it is: every process answers and the service says it is ready."""
+    from operations.errors import OperationError
+    from operations.probes import probe_all
+    from operations.service import PaymentService
+
+    if not _verified(deployed).exists():
+        return False
+    with phases.phase("health") as phase:
+        probed = probe_all(deployed.outputs.services)
+        silent = [service.name for service, answers in probed if not answers]
+        if silent:
+            phase.outcome = f"no answer from {', '.join(silent)}"
+            return False
+        try:
+            with PaymentService(deployed.outputs.url) as service:
+                service.get("/ready")
+        except OperationError as refused:
+            phase.outcome = refused.sentence
+            return False
+        phase.outcome = f"{len(probed)} processes answer, the service is ready"
+        return True
+
+
+def _verified(deployed: Deployed) -> Path:
+    """There while nothing has changed since the last verification, which found nothing that blocks."""
+    return deployed.opened.state.own / "verified"
+
+
 def _verify(deployed: Deployed, phases: Phases) -> None:
     from operations.errors import OperationError
+    from operations.files import write_private
     from operations.verification import verify
 
+    _verified(deployed).unlink(missing_ok=True)
     with phases.phase("verification") as phase:
         phase.doing("asking the running stack")
         verdict = verify(deployed.outputs, deployed.opened.state)
@@ -69,6 +103,7 @@ def _verify(deployed: Deployed, phases: Phases) -> None:
                 f"the stack runs, but the verification found what must not be: see above and "
                 f"{deployed.opened.state.reports / 'verify.xml'}"
             )
+    write_private(_verified(deployed), deployed.outputs.release)
 
 
 def _pay(deployed: Deployed, phases: Phases, *, changed: bool) -> list[Receipt]:
