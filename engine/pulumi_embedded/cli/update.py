@@ -32,7 +32,7 @@ from pulumi_embedded.display.event_log import EventLog, encode, open_event_log
 from pulumi_embedded.display.model import Model
 from pulumi_embedded.display.plain import PlainDisplay
 from pulumi_embedded.display.words import HEADLINE, Paint, headline
-from pulumi_embedded.errors import StackNotFoundError
+from pulumi_embedded.errors import EngineError, StackNotFoundError
 from pulumi_embedded.project import config as values
 from pulumi_embedded.project.stack_settings import merge_project_config
 from pulumi_embedded.state.sealing import MASK, mask, reveal
@@ -172,10 +172,17 @@ class Update:
             finally:
                 journal.close()
                 if result is None:
-                    session.fold(backup=False)  # whatever went wrong, what was done is in the state
-                    self._remember(None)
+                    self._save_what_was_done()
         self._write(result)
         return result
+
+    def _save_what_was_done(self) -> None:
+        """Fold the journal though the engine failed; it stays for the next command when even that fails."""
+        try:
+            self._session.fold(backup=False)
+            self._remember(None)
+        except EngineError as error:
+            self._context.note(f"warning: {error}")
 
     def _write(self, result: UpdateResult) -> None:
         """Make the result the new checkpoint; the journal is its proof until then."""

@@ -153,6 +153,29 @@ class TestFailures:
         assert live_project.lines("made") == []
         assert locks(live_project) == []
 
+    def test_a_disk_that_fills_up_in_the_middle_loses_nothing(self, live_project: Project) -> None:
+        live_project.write(
+            "last = []\nfor number in range(12):\n"
+            '    last = [Thing(f"t{number}", opts=pulumi.ResourceOptions(depends_on=last))]\n'
+        )
+        live_project.environment["PYTHONDONTWRITEBYTECODE"] = "1"
+        limit = (20_000, 20_000)
+        with live_project.start(
+            "up", "--yes", "--skip-preview", preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, limit)
+        ) as process:
+            _, err = process.communicate(timeout=60)
+        assert process.returncode == 1
+        assert re.search(r"error: the journal \S.* cannot be written: file too large", err)
+        assert "Traceback" not in err
+        made = live_project.lines("made")
+        assert 1 <= len(made) < 12
+        recorded = live_project.run("stack", "export").json()["deployment"]
+        pending = [item["resource"]["urn"] for item in recorded.get("pending_operations", [])]
+        known = {*live_project.resources(), *(urn.rpartition("::")[2] for urn in pending)}
+        assert set(made) <= known, "every resource that was made is in the state, if only as pending"
+        assert live_project.up().code == 0
+        assert len(live_project.resources()) == 12
+
 
 class TestInterruption:
     def start_and_kill(self, project: Project, at: str) -> None:
