@@ -22,6 +22,8 @@ from sandbox.solana.clock import SLOTS_PER_EPOCH, SlotClock
 from sandbox.solana.genesis import SYSTEM_PROGRAM
 from sandbox.solana.store import MAX_U64
 
+_SLOT_HASHES = 150
+"""Slots in the SlotHashes sysvar, which address lookup tables are made with."""
 _GONE = Account(0, b"", SYSTEM_PROGRAM, False, MAX_U64)
 
 
@@ -164,6 +166,8 @@ class Bank:
             epoch = slot // SLOTS_PER_EPOCH
             started = self.clock.time_of(epoch * SLOTS_PER_EPOCH)
             self._svm.set_clock(Clock(slot, started, epoch, epoch + 1, now))
+            recent = range(slot - 1, max(-1, slot - 1 - _SLOT_HASHES), -1)
+            self._svm.set_slot_hashes([(before, self.clock.blockhash(before)) for before in recent])
             self._slot = slot
 
     def _charge(self, payer: Pubkey, account: Account, lamports: int) -> None:

@@ -98,5 +98,5 @@ def _amounts(path: Path, name: str, given: Any) -> dict[Pubkey, int]:
     for text, amount in given.items():
         if not isinstance(amount, int) or isinstance(amount, bool) or not 0 <= amount <= _MAX_U64:
             raise SandboxError(f"{path}: {name}.{text} is {amount!r}; give a whole number of base units")
-        amounts[_key(path, name, text)] = amount
+        amounts[_key(path, f"a key of {name}", text)] = amount
     return amounts
