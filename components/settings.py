@@ -99,56 +99,56 @@ class SettingsError(Exception):
 
 
 class _Model(BaseModel):
-    model_config = ConfigDict(
-        alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True, use_attribute_docstrings=True
-    )
+    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
-Port = Field(default=0, ge=0, le=65535)
+def _port(what: str) -> Any:
+    return Field(default=0, ge=0, le=65535, description=f"Port of {what}.")
 
 
 class Ports(_Model):
     """Fixed ports of the local stack. An absent one is chosen at random from 20000 to 31999 when the stack is made."""
 
-    router: int = Port
-    """Where the service is reached."""
-    router_admin: int = Port
-    """Envoy's administration interface."""
-    postgres: int = Port
-    """PostgreSQL."""
-    redis: int = Port
-    """Redis."""
-    supervisor: int = Port
-    """supervisord's interface."""
-    lnd_merchant: int = Port
-    """The merchant's node of the Lightning counterpart."""
-    lnd_customer: int = Port
-    """The customer's node of the Lightning counterpart."""
-    solana: int = Port
-    """The Solana counterpart."""
-    web_blue: int = Port
-    """The service's web role in slot blue, behind the router."""
-    worker_blue: int = Port
-    """Health and metrics of the worker in slot blue."""
+    router: int = _port("the router, where the service is reached")
+    router_admin: int = _port("Envoy's administration interface")
+    postgres: int = _port("PostgreSQL")
+    redis: int = _port("Redis")
+    supervisor: int = _port("supervisord's interface")
+    lnd_merchant: int = _port("the merchant's node of the Lightning counterpart")
+    lnd_customer: int = _port("the customer's node of the Lightning counterpart")
+    solana: int = _port("the Solana counterpart")
+    web_blue: int = _port("the service's web role in slot blue, behind the router")
+    worker_blue: int = _port("health and metrics of the worker in slot blue")
 
 
 class Settings(_Model):
     """The plain settings of a stack, under `railyard:` in Pulumi.<stack>.yaml."""
 
-    platform: Literal["local"] = "local"
-    """Where the service runs: `local`, this machine."""
-    network: Literal["regtest"] = "regtest"
-    """The rails' networks: `regtest`, counterparts on this machine with worthless money."""
-    max_payment_msat: int = Field(default=1_000_000_000, ge=1_000, le=ALL_BITCOIN_MSAT)
-    """The largest single Lightning payment in millisatoshi, in or out."""
-    max_fee_msat: int = Field(default=50_000, ge=0, le=ALL_BITCOIN_MSAT)
-    """The largest routing fee a Lightning payout may cost in millisatoshi."""
-    log_level: Literal["debug", "info", "warning", "error"] = "info"
-    """How much the service logs."""
-    ports: Ports = Ports()
-    """Fixed ports, by name."""
-    solana_pay_to: str = Field(pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$")
-    """The merchant's Solana wallet, a base58 address; generated for local stacks."""
+    platform: Literal["local"] = Field(default="local", description="Where the service runs: local, this machine.")
+    network: Literal["regtest"] = Field(
+        default="regtest",
+        description="The rails' networks: regtest, counterparts on this machine with worthless money.",
+    )
+    max_payment_msat: int = Field(
+        default=1_000_000_000,
+        ge=1_000,
+        le=ALL_BITCOIN_MSAT,
+        description="The largest single Lightning payment in millisatoshi, in or out.",
+    )
+    max_fee_msat: int = Field(
+        default=50_000,
+        ge=0,
+        le=ALL_BITCOIN_MSAT,
+        description="The largest routing fee a Lightning payout may cost in millisatoshi.",
+    )
+    log_level: Literal["debug", "info", "warning", "error"] = Field(
+        default="info", description="How much the service logs: debug, info, warning or error."
+    )
+    ports: Ports = Field(default=Ports(), description="Fixed ports, by name.")
+    solana_pay_to: str = Field(
+        pattern=r"^[1-9A-HJ-NP-Za-km-z]{32,44}$",
+        description="The merchant's Solana wallet, a base58 address; generated for local stacks.",
+    )
 
     @classmethod
     def from_mapping(cls, values: Mapping[str, Any]) -> Self:
@@ -231,9 +231,34 @@ def _read(model: type[SettingsType], values: Mapping[str, Any]) -> tuple[Setting
         if namespace in ("", NAMESPACE) and name not in generated_secrets:
             plain[name] = value
     try:
-        return model.model_validate(plain), []
+        settings = model.model_validate(plain)
     except ValidationError as errors:
         return None, [_problem(dict(error)) for error in errors.errors()]
+    return settings, _problems_between(settings)
+
+
+def _problems_between(settings: Settings) -> list[Problem]:
+    """What is wrong between keys that are each right."""
+    problems = []
+    if settings.max_fee_msat > settings.max_payment_msat:
+        problems.append(
+            Problem(
+                f"{NAMESPACE}:maxFeeMsat",
+                f"is {settings.max_fee_msat}, more than railyard:maxPaymentMsat, which is {settings.max_payment_msat}",
+                f"Lower it with `pulumi config set {NAMESPACE}:maxFeeMsat <value>`.",
+            )
+        )
+    purposes: dict[int, str] = {}
+    for name, port in settings.ports.model_dump(by_alias=True).items():
+        if port and purposes.setdefault(port, name) != name:
+            problems.append(
+                Problem(
+                    f"{NAMESPACE}:ports.{name}",
+                    f"is {port}, which {purposes[port]} has",
+                    f"Give it another with `pulumi config set --path {NAMESPACE}:ports.{name} <value>`.",
+                )
+            )
+    return problems
 
 
 def _problem(error: dict[str, Any]) -> Problem:

@@ -8,10 +8,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import psycopg
 import pulumi
 import pulumi.dynamic
-from psycopg import sql
 
 from components.local.accounts import own_folder
 from components.local.durable_file import last_line
@@ -79,6 +77,9 @@ def _run(inputs: Properties, lock: tuple[int, ...]) -> None:
 
 def current_revision(owner_url_file: Path) -> str | None:
     """Alembic's revision in the database; "" when nothing was migrated yet, None when the database cannot be asked."""
+    import psycopg
+    from psycopg import sql
+
     try:
         url = owner_url_file.read_text().strip()
         with psycopg.connect(url, connect_timeout=5) as connection:

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import psycopg
 import pulumi
 import pulumi.dynamic
-from psycopg import sql
 
 from components.local.errors import LocalPlatformError
 from components.local.postgres_session import Login, PostgresDownError, session
 from components.local.provider import LocalProvider, Properties
+
+if TYPE_CHECKING:
+    import psycopg
 
 
 @dataclass(frozen=True)
@@ -44,6 +46,8 @@ class PostgresDatabaseProvider(LocalProvider):
     replaced_by = frozenset({"database"})
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
+        from psycopg import sql
+
         database, owner = sql.Identifier(inputs["database"]), sql.Identifier(inputs["owner"])
         with session(_superuser(inputs)) as connection:
             if not _owner(connection, inputs["database"]):
@@ -69,6 +73,8 @@ class PostgresDatabaseProvider(LocalProvider):
         return {**recorded, "owner": owner} if owner else None
 
     def remove(self, identifier: str, recorded: Properties) -> None:
+        from psycopg import sql
+
         try:
             with session(_superuser(recorded)) as connection:
                 name = sql.Identifier(recorded["database"])

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi.dynamic
-from psycopg import sql
 
 from components.local.postgres_session import Login, PostgresDownError, can_log_in, session, set_password
 from components.local.provider import LocalProvider, Properties
@@ -33,6 +32,8 @@ class PostgresRoleProvider(LocalProvider):
     replaced_by = frozenset({"role"})
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
+        from psycopg import sql
+
         role = inputs["role"]
         with session(_superuser(inputs)) as connection:
             known = connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [role]).fetchone()
@@ -54,6 +55,8 @@ class PostgresRoleProvider(LocalProvider):
         return {**recorded, "usable": usable}
 
     def remove(self, identifier: str, recorded: Properties) -> None:
+        from psycopg import sql
+
         try:
             with session(_superuser(recorded)) as connection:
                 connection.execute(sql.SQL("DROP ROLE IF EXISTS {}").format(sql.Identifier(recorded["role"])))

@@ -5,12 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-
-import psycopg
-from psycopg import sql
+from typing import TYPE_CHECKING
 
 from components.local.errors import LocalPlatformError
 
+if TYPE_CHECKING:
+    import psycopg
+
+# psycopg is imported where it is used: the program, which only plans, is spared the time.
 CONNECT_TIMEOUT_SECONDS = 5
 SUPERUSER = "postgres"
 
@@ -40,6 +42,8 @@ def session(login: Login) -> Iterator[psycopg.Connection]:
         PostgresDownError: nobody answers.
         LocalPlatformError: the login or a statement is refused.
     """
+    import psycopg
+
     try:
         connection = psycopg.connect(
             host="127.0.0.1",
@@ -65,6 +69,8 @@ def session(login: Login) -> Iterator[psycopg.Connection]:
 
 def set_password(connection: psycopg.Connection, role: str, password: str) -> None:
     """Set a role's password by its SCRAM verifier, so that the password itself reaches neither server nor log."""
+    from psycopg import sql
+
     verifier = connection.pgconn.encrypt_password(password.encode(), role.encode(), b"scram-sha-256").decode()
     connection.execute(sql.SQL("ALTER ROLE {} PASSWORD {}").format(sql.Identifier(role), sql.Literal(verifier)))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import pulumi
-from solders.keypair import Keypair
 
 
 def address(keypair: str) -> str:
@@ -12,6 +11,8 @@ def address(keypair: str) -> str:
     Raises:
         pulumi.RunError: it is no such keypair; the value is not repeated.
     """
+    from solders.keypair import Keypair  # in the apply that needs it, not in every import of the program
+
     try:
         return str(Keypair.from_base58_string(keypair).pubkey())
     except ValueError:

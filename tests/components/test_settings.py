@@ -76,6 +76,14 @@ class TestProblems:
         with pytest.raises(SettingsError, match=r"railyard:solanaPayTo is missing.*\./railyard up generates it"):
             Settings.from_mapping({})
 
+    def test_a_fee_above_the_largest_payment_is_refused(self) -> None:
+        said = problems_of(maxPaymentMsat=1000, maxFeeMsat=1001)["railyard:maxFeeMsat"]
+        assert "is 1001, more than railyard:maxPaymentMsat, which is 1000" in said
+
+    def test_two_parts_with_one_port_are_refused(self) -> None:
+        said = problems_of(ports={"redis": 24000, "webBlue": 24000})
+        assert said["railyard:ports.webBlue"].startswith("railyard:ports.webBlue is 24000, which redis has.")
+
     def test_ports_that_are_no_map(self) -> None:
         assert "must be a map of names to port numbers" in problems_of(ports="all")["railyard:ports"]
 
