@@ -267,6 +267,10 @@ class TestCreateInvoice:
 
 
 class TestReachingTheNode:
+    @pytest.fixture(autouse=True)
+    def _readable_invoices(self, node: Any, script: Any) -> None:
+        node.on("GET", "/v1/invoices", script.says({"invoices": []}))
+
     async def test_a_node_that_is_down_is_unavailable_and_its_health_says_so(
         self, node: Any, make_rail: MakeRail
     ) -> None:
@@ -303,9 +307,9 @@ class TestReachingTheNode:
         path = tmp_path / "invoice.macaroon"
         path.write_bytes(b"one")
         async with make_rail(invoice_macaroon=MacaroonFile(path, setting="LND_MACAROON_PATH")) as rail:
-            await rail.health()
+            await rail.look_up_invoice(an_order())
             path.write_bytes(b"three")
-            await rail.health()
+            await rail.look_up_invoice(an_order())
         assert [call.macaroon for call in node.calls] == [b"one".hex(), b"three".hex()]
 
     @pytest.mark.parametrize(
@@ -367,6 +371,10 @@ class TestReachingTheNode:
 
 
 class TestHealth:
+    @pytest.fixture(autouse=True)
+    def _readable_invoices(self, node: Any, script: Any) -> None:
+        node.on("GET", "/v1/invoices", script.says({"invoices": []}))
+
     @pytest.mark.parametrize(
         ("change", "health", "reason"),
         [

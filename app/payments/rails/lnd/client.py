@@ -202,7 +202,7 @@ def _transport_error(error: Exception, *, wrote: bool) -> RailError:
     if isinstance(error, aiohttp.ServerFingerprintMismatch):
         return LndAccessError(
             "The node at LND_URL shows another certificate than the pinned one; "
-            "copy its new tls.cert, or find out who answers."
+            "copy its new tls.cert, or find out who answers.",
         )
     if isinstance(error, _NEVER_SENT):
         detail = getattr(error, "os_error", None) or "no connection within 5 s"
