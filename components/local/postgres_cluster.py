@@ -5,6 +5,7 @@ As root everything runs under an existing unprivileged account, because PostgreS
 
 from __future__ import annotations
 
+import errno
 import os
 import re
 import shutil
@@ -19,7 +20,7 @@ import pulumi.dynamic
 from components.local.accounts import account_named, as_account, give_to, own_folder
 from components.local.binaries import Server, can_reach, reachable_installation
 from components.local.durable_file import write_durably
-from components.local.errors import LocalPlatformError
+from components.local.errors import LocalPlatformError, sentence
 from components.local.leftovers import end_leftovers
 from components.local.locks import exclusively
 from components.local.postgres_session import Login, PostgresDownError, session, set_password
@@ -107,6 +108,8 @@ def _initialise(inputs: Properties, programs: Path, data: Path, lock: tuple[int,
         lines = [
             line for line in made.stderr.splitlines() if line.startswith("initdb: error")
         ] or made.stderr.splitlines()
+        if "No space left on device" in made.stderr:
+            raise LocalPlatformError(sentence(OSError(errno.ENOSPC, "", str(data))))
         raise LocalPlatformError(f"PostgreSQL's initdb stopped: {lines[0] if lines else 'it said nothing'}")
     give_to(unfinished, account)
     unfinished.rename(data)
