@@ -109,7 +109,7 @@ def _wait_until_it_answers(server: PostgresServer) -> None:
             time.sleep(0.05)
 
 
-def _stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
+def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
     if process.poll() is None:
         process.send_signal(how)
         try:
@@ -156,6 +156,8 @@ def postgres() -> Iterator[PostgresServer]:
         "listen_addresses": "127.0.0.1",
         "unix_socket_directories": "",
         "fsync": "off",
+        "full_page_writes": "off",
+        "autovacuum": "off",
         "synchronous_commit": "on",
         "shared_buffers": "64MB",
         "max_connections": "120",
@@ -178,7 +180,7 @@ def postgres() -> Iterator[PostgresServer]:
             server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}-word'")
         yield server
     finally:
-        _stop(process, signal.SIGINT)
+        stop(process, signal.SIGINT)
         shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -203,7 +205,7 @@ def empty_database(postgres: PostgresServer) -> Iterator[TestDatabase]:
 @pytest.fixture
 def database(postgres: PostgresServer, migrated_template: str) -> Iterator[TestDatabase]:
     name = f"test_{next(_numbers)}"
-    postgres.execute(f"CREATE DATABASE {name} OWNER payments_owner TEMPLATE {migrated_template}")
+    postgres.execute(f"CREATE DATABASE {name} OWNER payments_owner TEMPLATE {migrated_template} STRATEGY file_copy")
     yield TestDatabase(postgres, name)
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
@@ -234,7 +236,7 @@ def redis_server() -> Iterator[RedisServer]:
     folder = Path(tempfile.mkdtemp(prefix="ry-app-redis-", dir="/tmp"))
     server = start_redis(folder, free_port(), secrets.token_hex(8))
     yield server
-    _stop(server.process, signal.SIGTERM)
+    stop(server.process, signal.SIGTERM)
     shutil.rmtree(folder, ignore_errors=True)
 
 
@@ -244,7 +246,7 @@ def own_redis() -> Iterator[RedisServer]:
     folder = Path(tempfile.mkdtemp(prefix="ry-app-redis-", dir="/tmp"))
     server = start_redis(folder, free_port(), secrets.token_hex(8))
     yield server
-    _stop(server.process, signal.SIGTERM)
+    stop(server.process, signal.SIGTERM)
     shutil.rmtree(folder, ignore_errors=True)
 
 
