@@ -15,7 +15,7 @@ from pulumi_embedded.backend.locks import StackLock
 from pulumi_embedded.cli.about import wants_json
 from pulumi_embedded.cli.session import Session, check_provider, open_session, provider_block
 from pulumi_embedded.cli.stacks import millisecond_time
-from pulumi_embedded.cli.table import ago, table
+from pulumi_embedded.cli.table import ago, go_time, table
 from pulumi_embedded.errors import EngineError, SecretsError, StateError, UsageError
 from pulumi_embedded.project import config as values
 from pulumi_embedded.state.deployment import Deployment, open_states, parse_json, seal_states, verify_integrity
@@ -239,7 +239,7 @@ def _print_record(context: Context, record: UpdateRecord) -> None:
         f"+{changes.get('create', 0)}-{changes.get('delete', 0)}~{changes.get('update', 0)} {changes.get('same', 0)}"
     )
     started = _seconds_time(record.start_time)
-    when = started if context.flags.on("full-dates") else ago(started)
+    when = go_time(started.replace(".000Z", "Z")) if context.flags.on("full-dates") else ago(started)
     context.print(f"{counts} Updated {when} took {record.end_time - record.start_time}s")
     for key, value in sorted(record.environment.items()):
         context.print(f"    {key}: {value}")

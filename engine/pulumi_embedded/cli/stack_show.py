@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from pulumi_embedded.cli.about import wants_json
 from pulumi_embedded.cli.session import Session, open_session
 from pulumi_embedded.cli.stack_data import output_table, stack_outputs
-from pulumi_embedded.cli.table import ago, table
+from pulumi_embedded.cli.table import ago, go_time, table
 from pulumi_embedded.urn import urn_name
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ def show(context: Context) -> int:
     context.print(f"    Managed by {socket.gethostname()}")
     updated = str(deployment.manifest.get("time") or "")
     if updated:
-        context.print(f"    Last updated: {ago(updated)} ({updated})")
+        context.print(f"    Last updated: {ago(updated)} ({go_time(updated)})")
         context.print(f"    Pulumi version used: {deployment.manifest.get('version', '')}")
     if session.current.folded:
         context.print("    The last update was interrupted: what it did is shown, and the next update records it")
@@ -65,9 +65,9 @@ def _tree(context: Context, resources: list[dict[str, Any]]) -> list[list[str]]:
         inner = sorted(children.get(urn, []), key=lambda item: str(item["urn"]))
         more = prefix + ("│  " if inner else "   ")
         if context.flags.on("show-urns"):
-            rows.append([more + f"URN: {urn}", ""])
+            rows.append([more + f"URN: {urn}"])
         if context.flags.on("show-ids") and resource.get("id"):
-            rows.append([more + f"ID: {resource['id']}", ""])
+            rows.append([more + f"ID: {resource['id']}"])
         for number, child in enumerate(inner, 1):
             last = number == len(inner)
             walk(child, prefix + ("   " if last else "│  "), prefix + ("└─ " if last else "├─ "))

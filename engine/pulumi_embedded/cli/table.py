@@ -6,13 +6,22 @@ from datetime import UTC, datetime
 
 
 def table(rows: list[list[str]], indent: str = "") -> str:
-    """Return rows in columns, the first row their heads."""
-    widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
+    """Return rows in columns, the first row their heads; a row of one cell is a line of its own."""
+    widths = [max(len(row[column]) for row in rows if len(row) > 1) for column in range(len(rows[0]))]
     lines = []
     for row in rows:
+        if len(row) == 1:
+            lines.append((indent + row[0]).rstrip())
+            continue
         cells = [cell.ljust(width) for cell, width in zip(row, widths, strict=True)]
         lines.append((indent + "  ".join(cells)).rstrip())
     return "\n".join(lines)
+
+
+def go_time(text: str) -> str:
+    """Return an RFC 3339 time as Go prints times."""
+    head, separator, tail = text.removesuffix("Z").partition("T")
+    return f"{head} {tail} +0000 UTC" if separator and text.endswith("Z") else text
 
 
 def ago(text: str, now: datetime | None = None) -> str:
@@ -22,7 +31,7 @@ def ago(text: str, now: datetime | None = None) -> str:
     except ValueError:
         return text
     seconds = int(((now or datetime.now(UTC)) - moment).total_seconds())
-    if seconds < 2:
+    if seconds < 1:
         return "now"
     for limit, unit, name in (
         (60, 1, "second"),

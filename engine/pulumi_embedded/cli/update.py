@@ -113,7 +113,7 @@ class Update:
             show_reads=self._flags.on("show-reads"),
             show_replacement_steps=self._flags.on("show-replacement-steps"),
         )
-        self._digest = Digest(self._model) if self._json and preview else None
+        self._digest: Digest | None = None
         self._sequence = 0
         self._log: EventLog | None = None
         self._ended = False
@@ -134,6 +134,8 @@ class Update:
             self._context.print()
             self._show_config(request)
             self._context.out.flush()
+        if self._json and self._preview:
+            self._digest = Digest(self._model, request.base)
         display = self._display()
         try:
             result = self._run(request, display)
@@ -231,7 +233,7 @@ class Update:
         for name in sorted(os.environ):
             if name.startswith("PULUMI_"):
                 found[f"pulumi.env.{name}"] = "set"
-        return found
+        return dict(sorted(found.items()))
 
     def _request(self) -> UpdateRequest:
         session, context = self._session, self._context

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
 from pulumi_embedded.display.model import Model
+from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.state.sealing import mask
 from pulumi_embedded.urn import ROOT_STACK_TYPE
 
@@ -14,9 +16,10 @@ _STATE_KEYS = ("protect", "taint", "external", "delete", "retainOnDelete")
 class Digest:
     """Collects a preview's events and returns one JSON document."""
 
-    def __init__(self, model: Model) -> None:
-        """Collect for `model`, which learns from the same events."""
+    def __init__(self, model: Model, base: Iterable[ResourceState] = ()) -> None:
+        """Collect for `model`, which learns from the same events; `base` is the state that the preview starts from."""
         self._model = model
+        self._base = {state.urn: state for state in base if not state.delete}
         self._steps: list[dict[str, Any]] = []
         self._diagnostics: list[dict[str, Any]] = []
 
@@ -43,7 +46,7 @@ class Digest:
         metadata = event["metadata"]
         if event.get("internal") or not self._wanted(metadata):
             return
-        self._steps.append(_step(metadata))
+        self._steps.append(self._described(metadata))
 
     def _wanted(self, metadata: dict[str, Any]) -> bool:
         operation = metadata.get("op")
@@ -61,7 +64,15 @@ class Digest:
             if step["urn"] != metadata.get("urn") or step["op"] != "refresh":
                 continue
             if metadata.get("op") == "delete" or (metadata.get("op") == "update" and metadata.get("detailedDiff")):
-                self._steps[index] = _step(metadata)
+                self._steps[index] = self._described(metadata)
+
+    def _described(self, metadata: dict[str, Any]) -> dict[str, Any]:
+        step = _step(metadata)
+        base = self._base.get(str(metadata.get("urn")))
+        if base is not None and "oldState" in step:
+            # Events tell of a state in short; the whole of the old one is known here.
+            step["oldState"] = mask(base.to_json())
+        return step
 
     def result(self, duration_seconds: float) -> dict[str, Any]:
         """Return the document."""

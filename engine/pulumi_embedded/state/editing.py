@@ -127,7 +127,7 @@ def delete(resources: list[Resource], urns: list[str], *, force: bool, with_depe
     for resource in list(condemned):
         needing = [item for item in dependents(resources, resource) if item["urn"] not in names]
         if needing and not with_dependents:
-            listed = "\n".join(f' * "{urn_name(item["urn"])}" ({item["urn"]})' for item in needing)
+            listed = "\n".join(f" * {_quoted(urn_name(item['urn'])):<15} ({item['urn']})" for item in needing)
             raise EngineError(
                 f"{resource['urn']} can't be safely deleted because the following resources depend on it:\n{listed}\n\n"
                 "Delete those resources first or pass --target-dependents."
@@ -140,6 +140,10 @@ def delete(resources: list[Resource], urns: list[str], *, force: bool, with_depe
                 "to force deletion"
             )
     return [resource for resource in resources if not any(resource is item for item in condemned)]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'
 
 
 def rename(resources: list[Resource], urn: str, name: str) -> list[Resource]:

@@ -48,6 +48,7 @@ _KEYS: dict[str, str] = {
 }
 _FIELDS = {key: name for name, key in _KEYS.items()}
 _ALWAYS = {"urn", "custom", "type"}
+_SORTED = {"property_dependencies", "resource_hooks"}
 
 _EXPECTED: dict[str, type | tuple[type, ...]] = {
     "urn": str,
@@ -143,6 +144,6 @@ class ResourceState:
         for name, key in _KEYS.items():
             value = getattr(self, name)
             if name in _ALWAYS or (name == "replacement_trigger" and value is not None) or value:
-                data[key] = value
+                data[key] = dict(sorted(value.items())) if name in _SORTED else value
         data.update(self.extra)
         return data

@@ -67,7 +67,8 @@ class Sealer:
         if isinstance(value, dict):
             if value.get(SIG) == SECRET_SIG:
                 return self._seal_secret(value, place, show=show)
-            return {key: self.seal(item, f"{place}.{key}", show=show) for key, item in value.items()}
+            # Sorted, as the CLI writes maps: the order in which a program names properties is no difference.
+            return {key: self.seal(value[key], f"{place}.{key}", show=show) for key in sorted(value)}
         if isinstance(value, list | tuple):
             return [self.seal(item, f"{place}[{index}]", show=show) for index, item in enumerate(value)]
         if isinstance(value, float) and not math.isfinite(value):
