@@ -31,8 +31,8 @@ from payments.x402 import repository
 from payments.x402.repository import FeeLimitReachedError
 from payments.x402.schemas import Settlement, State
 
-LEASE_SECONDS: Final = 30.0
-HOLD_EVERY_SECONDS: Final = 10.0
+LEASE_SECONDS: Final = 10.0
+HOLD_EVERY_SECONDS: Final = 3.0
 LOOK_EVERY_SECONDS: Final = 0.4  # a slot
 SEND_EVERY_SECONDS: Final = 2.0
 # A settlement that is not over after this is given back, so that no single one keeps its place for ever.
@@ -80,7 +80,7 @@ class Settler:
         """One turn with a settlement that `token` holds; afterwards it is final or given back."""
         again_seconds, message = 1.0, settlement.message
         try:
-            if await self._bring_on(settlement, token):
+            if await self._while_held(settlement, token):
                 return
         except _LeaseLostError:
             return
@@ -99,6 +99,19 @@ class Settler:
 
     async def _give_back(self, settlement: Settlement, token: UUID, seconds: float, message: str) -> None:
         await repository.postpone(self._database, settlement.id, token, seconds=seconds, message=message)
+
+    async def _while_held(self, settlement: Settlement, token: UUID) -> bool:
+        """Works on it as long as the lease is ours, and keeps the lease meanwhile, however long a call hangs."""
+        work = asyncio.create_task(self._bring_on(settlement, token))
+        try:
+            while not (await asyncio.wait({work}, timeout=HOLD_EVERY_SECONDS))[0]:
+                if not await repository.hold(self._database, settlement.id, token, LEASE_SECONDS):
+                    raise _LeaseLostError
+            return work.result()
+        finally:
+            if not work.done():
+                work.cancel()
+                await asyncio.gather(work, return_exceptions=True)
 
     async def _bring_on(self, settlement: Settlement, token: UUID) -> bool:
         """True once it is final."""
@@ -152,7 +165,7 @@ class Settler:
 
     async def _watch(self, settlement: Settlement, token: UUID, signature: str, complete: bytes | None) -> bool:
         loop = asyncio.get_running_loop()
-        started = held_at = loop.time()
+        started = loop.time()
         sent_at = float("-inf")
         while loop.time() - started < TURN_SECONDS:
             status = await self._rpc.status(signature, search_history=False)
@@ -164,10 +177,6 @@ class Settler:
                     return True
                 await self._send(settlement, complete)
                 sent_at = loop.time()
-            if loop.time() - held_at >= HOLD_EVERY_SECONDS:
-                if not await repository.hold(self._database, settlement.id, token, LEASE_SECONDS):
-                    raise _LeaseLostError
-                held_at = loop.time()
             await self._pause(LOOK_EVERY_SECONDS)
         return False
 
@@ -207,14 +216,13 @@ class Settler:
 
     async def _is_dead(self, settlement: Settlement, token: UUID, signature: str) -> bool:
         """Whether the transaction can never land: expired at finality, and unknown to every provider's history."""
-        heights = [await self._rpc.block_height("finalized")]
-        if heights[0] <= settlement.last_valid_height:
+        if await self._rpc.block_height("finalized") <= settlement.last_valid_height:
             return False
+        heights = []
         for provider in range(self._rpc.providers):
-            if provider:
-                heights.append(await self._rpc.block_height("finalized", provider=provider))
+            heights.append(await self._rpc.block_height("finalized", provider=provider))
             found = await self._rpc.status(signature, search_history=True, provider=provider)
-            if heights[provider] <= settlement.last_valid_height or found is not None:
+            if heights[-1] <= settlement.last_valid_height or found is not None:
                 return False
         if self._rpc.providers < 2 and self._rail.config.network == "mainnet-beta":
             raise RailUnavailableError(

@@ -101,15 +101,31 @@ class SolanaRpc:
         method: str,
         params: Sequence[Any] = (),
         *,
-        provider: int = 0,
+        provider: int | None = None,
         timeout_seconds: float = REQUEST_TIMEOUT_SECONDS,
     ) -> Any:
         """The `result` of one call.
+
+        Args:
+            method: of the JSON-RPC.
+            params: of the call.
+            provider: the one to ask; by default the preferred one, and the others in turn when it cannot answer.
+            timeout_seconds: for each provider.
 
         Raises:
             RpcUnavailableError: no answer, or the node is behind.
             RpcAnswerError: an error in JSON-RPC's form.
         """
+        asked = range(self.providers) if provider is None else (provider,)
+        for one in asked:
+            try:
+                return await self._ask(method, params, one, timeout_seconds)
+            except RpcUnavailableError:
+                if one == asked[-1]:
+                    raise
+        raise AssertionError("there is at least one provider")
+
+    async def _ask(self, method: str, params: Sequence[Any], provider: int, timeout_seconds: float) -> Any:
         assert self._session is not None, "start() first"
         self._next_id += 1
         body = orjson.dumps({"jsonrpc": "2.0", "id": self._next_id, "method": method, "params": list(params)})
@@ -139,7 +155,7 @@ class SolanaRpc:
         except RpcAnswerError as error:
             raise RpcUnavailableError(f"Solana's RPC provider is unhealthy: {error.message[:100]}.") from error
 
-    async def block_height(self, commitment: str, *, provider: int = 0) -> int:
+    async def block_height(self, commitment: str, *, provider: int | None = None) -> int:
         """Height of the newest block of a commitment."""
         return int(await self.call("getBlockHeight", [{"commitment": commitment}], provider=provider))
 
@@ -170,7 +186,9 @@ class SolanaRpc:
         }
         return str(await self.call("sendTransaction", [_base64(transaction), options]))
 
-    async def status(self, signature: str, *, search_history: bool, provider: int = 0) -> SignatureStatus | None:
+    async def status(
+        self, signature: str, *, search_history: bool, provider: int | None = None
+    ) -> SignatureStatus | None:
         """What became of a signature, None when this provider never saw it."""
         options = {"searchTransactionHistory": search_history}
         values = _value(await self.call("getSignatureStatuses", [[signature], options], provider=provider))
