@@ -100,7 +100,11 @@ async def serve(arguments: argparse.Namespace) -> None:
     try:
         await web.TCPSite(runner, "127.0.0.1", arguments.port, backlog=1024).start()
         json_log.log(_LOGGER, "ready", port=arguments.port, slot=cluster.clock.slot())
+        cluster.broken.add_done_callback(lambda _: stop.set())
         await stop.wait()
+        if cluster.broken.done():
+            what = f"{arguments.data} cannot be written ({cluster.broken.result()}); look at the disk, then start again"
+            raise SandboxError(what)
         json_log.log(_LOGGER, "stopping")
     except OSError as refusal:
         reason = os.strerror(refusal.errno or 0)

@@ -1,5 +1,6 @@
 """The cluster: the bank with a memory on the disk, a faucet, and the checks that stand before an execution."""
 
+import asyncio
 import logging
 import sqlite3
 from typing import Any
@@ -35,6 +36,8 @@ class Cluster:
         self._writer = writer
         self._faucet = faucet
         self._airdrops = 0
+        self.broken: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        """Done, with the reason, when a transaction could not be written: the program has to end."""
         self._seen = {
             row["message_hash"]: row["slot"]
             for row in reader.execute(
@@ -80,7 +83,13 @@ class Cluster:
             store.save_accounts(connection, slot, outcome.changed, finalized)
             store.save_transaction(connection, landed)
 
-        await self._writer.run(save)
+        try:
+            await self._writer.run(save)
+        except sqlite3.Error as failure:
+            # The bank is ahead of the disk now: nothing that it says may be trusted any more.
+            if not self.broken.done():
+                self.broken.set_result(str(failure))
+            raise
         signature = str(transactions.first_signature(transaction))
         log(_LOGGER, "transaction", signature=signature, slot=slot, err=outcome.err)
         return outcome

@@ -77,6 +77,9 @@ def open_database(path: Path, genesis_hash: bytes, first: Callable[[], dict[str,
             connection.execute("COMMIT")
         if connection.execute("PRAGMA quick_check").fetchone()[0] != "ok":
             raise sqlite3.DatabaseError("quick_check failed")
+    except sqlite3.OperationalError as refusal:
+        what = f"{path} cannot be opened or written ({refusal}); look at the disk's space and the folder's permissions"
+        raise SandboxError(what) from refusal
     except sqlite3.DatabaseError as refusal:
         raise SandboxError(f"{path} cannot be used ({refusal}); remove the file to begin a new cluster") from refusal
     if connection.execute("PRAGMA user_version").fetchone()[0] != SCHEMA_VERSION:

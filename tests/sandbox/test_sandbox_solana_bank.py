@@ -185,6 +185,14 @@ class TestViews:
         assert restored.account(small.rich.pubkey()) is None
 
 
+class TestADiskThatFails:
+    async def test_ends_the_cluster_because_its_memory_is_ahead(self, small: Small) -> None:
+        small.connection.execute("PRAGMA query_only = ON")  # every write fails now, as on a full disk
+        with pytest.raises(sqlite3.OperationalError):
+            await small.cluster.submit(small.transfer(10**9))
+        assert "readonly" in await asyncio.wait_for(small.cluster.broken, 5)
+
+
 class TestFees:
     async def test_the_unit_price_is_paid_for_the_unit_limit(self, small: Small) -> None:
         budget = [set_compute_unit_limit(200_000), set_compute_unit_price(5_000_001)]
