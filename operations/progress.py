@@ -66,14 +66,14 @@ class Phases:
         self.say(f"  {sentence}")
 
     def say(self, text: str) -> None:
-        """Print text as it is; wrapped in a terminal only."""
-        self.console.print(Text(text), soft_wrap=not self.console.is_terminal)
+        """Print text as it is."""
+        self.console.print(Text(text))
 
     def _line(self, mark: str, colour: str, phase: Phase, seconds: float) -> None:
         line = Text.assemble((mark, colour), " ", (f"{phase.title:<13}", "bold"), f" {seconds:5.1f} s")
         if phase.outcome:
             line.append(f"  {phase.outcome}")
-        self.console.print(line, soft_wrap=not self.console.is_terminal)
+        self.console.print(line)
 
     @contextmanager
     def _live(self, title: str) -> Iterator[Callable[[str], None]]:

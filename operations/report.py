@@ -17,15 +17,15 @@ RUNNING, DOWN = "running", "down"
 UNITS = {"BTC": ("sat", 1_000), "USDC": ("USDC", 1_000_000), "SOL": ("SOL", 1_000_000_000)}
 
 
-def _table(console: Console) -> Table:
-    return Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_edge=False, width=min(console.width, 100))
+def _table() -> Table:
+    return Table(box=None, pad_edge=False, padding=(0, 3, 0, 0), show_edge=False)
 
 
 def services(
     console: Console, probed: Sequence[tuple[Service, bool]], versions: Mapping[str, str], release: str
 ) -> None:
     """What runs where."""
-    table = _table(console)
+    table = _table()
     for column in ("process", "address", "state", "version"):
         table.add_column(column, header_style="dim", no_wrap=True)
     for service, answers in probed:
@@ -48,7 +48,7 @@ def ledger(console: Console, book: Mapping[str, Any]) -> None:
     accounts = [account for account in book.get("accounts", []) if int(account["balance"]) != 0]
     if not accounts:
         return
-    table = _table(console)
+    table = _table()
     table.add_column("account", header_style="dim", no_wrap=True)
     table.add_column("balance", header_style="dim", justify="right", no_wrap=True)
     table.add_column("", no_wrap=True)

@@ -26,19 +26,18 @@ def down(
     """
     import sys
 
-    from rich.console import Console
-
     from operations.checkout import State
     from operations.engines import ensure_passphrase
     from operations.locks import railyard_lock
     from operations.progress import Phases
+    from operations.screen import screen
     from operations.stacks import opened, require_local
 
     require_local(stack)
-    console = Console(highlight=False)
+    console = screen()
     state = State.of_this_checkout()
     if not state.folder.exists():
-        console.print(f"The stack {stack} is not deployed: there is nothing to end.", markup=False)
+        console.print(f"The stack {stack} is not deployed: there is nothing to end.")
         return
     if sys.stdin.isatty() and not yes and not typer.confirm(QUESTION):
         raise typer.Exit(1)
@@ -50,7 +49,7 @@ def down(
             if there.exists():
                 _destroy(there, phases)
         _clear(state)
-    console.print(f"The stack {stack} is down. Its history and settings are in {state.folder}", markup=False)
+    console.print(f"The stack {stack} is down. Its history and settings are in {state.folder}")
 
 
 def _destroy(there: Opened, phases: Phases) -> None:

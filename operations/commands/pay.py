@@ -39,10 +39,9 @@ def pay(
     if as_json:
         print(json.dumps([receipt.as_json() for receipt in receipts], indent=2))  # noqa: T201
         return
-    from rich.console import Console
-
     from operations import report
+    from operations.screen import screen
 
-    console = Console(highlight=False)
+    console = screen()
     for receipt in receipts:
-        console.print(report.receipt(receipt), markup=False)
+        console.print(report.receipt(receipt))

@@ -10,21 +10,20 @@ def preview(stack: StackName = "local") -> None:
 
     Looks at what really runs: a process that died shows as a change.
     """
-    from rich.console import Console
-
     from operations.checkout import State
     from operations.converging import plan, prepare
     from operations.progress import Phases
+    from operations.screen import screen
     from operations.stacks import require_local
     from operations.watching import DONE
 
     require_local(stack)
-    console = Console(highlight=False)
+    console = screen()
     phases = Phases(console)
     state = State.of_this_checkout()
     state.make()
     watcher = plan(prepare(stack, state, phases), phases)
     for operation, kind, name in watcher.steps:
-        console.print(f"  {DONE.get(operation, operation)} {kind} {name}", markup=False)
+        console.print(f"  {DONE.get(operation, operation)} {kind} {name}")
     if watcher.steps:
-        console.print("\nRun ./railyard up to do it.", markup=False)
+        console.print("\nRun ./railyard up to do it.")

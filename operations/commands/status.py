@@ -37,21 +37,20 @@ def status(stack: StackName = "local", as_json: Json = False) -> None:
         }
         print(json.dumps(document, indent=2))  # noqa: T201
         return
-    from rich.console import Console
-
     from operations import report
+    from operations.screen import screen
 
-    console = Console(highlight=False)
-    console.print(f"{stack}, release {there.outputs.release}, at {there.outputs.url}", markup=False)
-    console.print(f"state in {there.opened.state.folder} ({there.opened.engine.title})\n", markup=False)
+    console = screen()
+    console.print(f"{stack}, release {there.outputs.release}, at {there.outputs.url}")
+    console.print(f"state in {there.opened.state.folder} ({there.opened.engine.title})\n")
     report.services(console, probed, there.outputs.versions, there.outputs.release)
     console.print()
     if "error" in book:
-        console.print(f"Ledger: {book['error']}", markup=False)
+        console.print(f"Ledger: {book['error']}")
     else:
         report.ledger(console, book)
     if not all(answers for _, answers in probed):
-        console.print("\nSomething is down: ./railyard up starts it again.", markup=False)
+        console.print("\nSomething is down: ./railyard up starts it again.")
 
 
 def _ledger(there: Deployed) -> dict[str, Any]:

@@ -31,18 +31,17 @@ def up(stack: StackName = "local") -> None:
     The update is planned against what really runs and passes the policies before anything is made. Then the running
     stack is verified, and paid: a Lightning invoice and an x402 payment. What is as it should be stays untouched.
     """
-    from rich.console import Console
-
     from operations.checkout import State
     from operations.converging import converge, prepare
     from operations.local_stack import Deployed
     from operations.locks import railyard_lock
     from operations.outputs import Outputs, read_outputs
     from operations.progress import Phases
+    from operations.screen import screen
     from operations.stacks import require_local
 
     require_local(stack)
-    console = Console(highlight=False)
+    console = screen()
     phases = Phases(console)
     state = State.of_this_checkout()
     state.make()
@@ -137,11 +136,11 @@ def _tell(console: Console, deployed: Deployed, receipts: list[Receipt], phases:
     report.services(console, probe_all(outputs.services), outputs.versions, outputs.release)
     console.print()
     for receipt in receipts:
-        console.print(report.receipt(receipt), markup=False)
+        console.print(report.receipt(receipt))
     with deployed.service() as service:
         report.ledger(console, service.get("/v1/ledger"))
     took = sum(phases.seconds.values())
     console.print()
     console.print(Text.assemble(("Railyard is up", "bold green"), " at ", (outputs.url, "bold"), f"  ({took:.1f} s)"))
     for command, what in NEXT:
-        console.print(f"  {command:<26}{what}", markup=False)
+        console.print(f"  {command:<26}{what}")

@@ -41,7 +41,7 @@ OUTPUTS: dict[str, Any] = {
 
 def screen(width: int = 80) -> tuple[Console, io.StringIO]:
     written = io.StringIO()
-    return Console(file=written, width=width, highlight=False), written
+    return Console(file=written, width=width, highlight=False, markup=False), written
 
 
 class Clock:
