@@ -3,12 +3,8 @@
 from __future__ import annotations
 
 import os
-import sys
-from pathlib import Path
 
 import pytest
-
-sys.path.insert(0, str(Path(__file__).parent / "conformance"))  # the harness, which several folders use
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

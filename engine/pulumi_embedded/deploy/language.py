@@ -36,16 +36,12 @@ def program_folder(project: ProjectSpec) -> tuple[Path, str]:
     """Return the folder the program runs in, and the entry point relative to it.
 
     Raises:
-        EngineError: `main` in Pulumi.yaml leads nowhere, or out of the project.
+        UsageError: `main` in Pulumi.yaml leads nowhere.
     """
-    root = project.root.resolve()
+    root = project.root.absolute()
     if not project.main:
         return root, "."
-    if Path(project.main).is_absolute():
-        raise UsageError("project 'main' must be a relative path")
-    main = (root / project.main).resolve()
-    if main != root and root not in main.parents:
-        raise UsageError(f"project 'main' must be below the project: '{project.main}'")
+    main = root / project.main
     if not main.exists():
         raise UsageError(f"project 'main' could not be read: '{main}' does not exist")
     return (main, ".") if main.is_dir() else (main.parent, main.name)

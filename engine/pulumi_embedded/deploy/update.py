@@ -43,7 +43,8 @@ from pulumi_embedded.properties import MASK, Properties
 from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.urn import ROOT_STACK_TYPE, is_provider_type
 
-_PROGRAM_EXIT_SECONDS = 10.0
+_GRACE_SECONDS = 0.5
+"""How long a server lets answers out that are on their way."""
 
 
 def run(
@@ -145,7 +146,7 @@ class Update:
         engine_service = EngineService(self.emitter)
         engine_pb2_grpc.add_EngineServicer_to_server(engine_service, engine)
         await engine.start()
-        stack.push_async_callback(engine.stop, 0)
+        stack.push_async_callback(engine.stop, _GRACE_SECONDS)
         host, interpreter = await self._host(stack, engine_address)
         self._registry = deployment.registry = Registry(host.load, self.emitter, preview=request.dry_run)
         stack.push_async_callback(deployment.registry.close)
@@ -160,7 +161,7 @@ class Update:
         service = MonitorService(deployment, callbacks, defaults, directory=self._folder())
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(service, server)
         await server.start()
-        stack.push_async_callback(server.stop, 0)
+        stack.push_async_callback(server.stop, _GRACE_SECONDS)
         program = Program(
             request,
             children=self.children,

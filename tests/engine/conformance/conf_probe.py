@@ -18,12 +18,12 @@ from typing import Any
 
 import grpc
 from google.protobuf import empty_pb2, json_format, struct_pb2
-
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 from pulumi.runtime.proto import status_pb2 as rpc_status
 
 UNKNOWN = "04da6b54-80e4-46f7-96ec-b56ff0331ba9"
 SIG = "4dabf18193072939515e22adb298388d"
+_SOME, _NONE = provider_pb2.DiffResponse.DIFF_SOME, provider_pb2.DiffResponse.DIFF_NONE
 SECRET = "1b47061264138c4ac30d75fd1eb44270"
 
 
@@ -137,7 +137,7 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
             if olds.get("region") != news.get("region"):
                 return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_SOME, replaces=["region"])
             changed = olds != news
-            return provider_pb2.DiffResponse(changes=2 if changed else 1)
+            return provider_pb2.DiffResponse(changes=_SOME if changed else _NONE)
 
     def Configure(self, request: Any, context: Any) -> Any:  # noqa: N802
         self.configured.append(to_dict(request.args))
@@ -167,7 +167,7 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
             keys = [key for key in keys if key not in request.ignoreChanges]
             replacing = [key for key in keys if key in (news.get("replaceKeys") or [])]
             answer = provider_pb2.DiffResponse(
-                changes=2 if keys else 1,
+                changes=_SOME if keys else _NONE,
                 diffs=keys,
                 replaces=replacing,
                 deleteBeforeReplace=bool(news.get("deleteFirst")),
@@ -177,7 +177,7 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
                 for key in keys:
                     answer.detailedDiff[key].kind = provider_pb2.PropertyDiff.UPDATE
             if news.get("diffUnknown"):
-                return provider_pb2.DiffResponse(changes=0)
+                return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_UNKNOWN)
             return answer
 
     def _outputs(self, news: dict[str, Any]) -> dict[str, Any]:

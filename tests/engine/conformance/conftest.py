@@ -7,8 +7,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from conf_harness import Stack
-from conf_probe import Probe, serving
+
+from tests.engine.conformance.conf_harness import Stack
+from tests.engine.conformance.conf_probe import Probe, serving
 
 _numbers = itertools.count()
 

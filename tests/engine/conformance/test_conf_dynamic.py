@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 
-from conf_harness import Stack
+from tests.engine.conformance.conf_harness import Stack
 
 MODULE = """
 import json, os, pathlib, subprocess, sys
@@ -197,11 +198,11 @@ def test_no_process_is_left_behind(stack: Stack) -> None:
 
 def _processes_in(stack: Stack) -> list[str]:
     found = []
-    for entry in os.listdir("/proc"):
-        if entry.isdigit() and int(entry) != os.getpid():
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                if os.readlink(f"/proc/{entry}/cwd") == str(stack.folder):
-                    found.append(entry)
+                if (entry / "cwd").readlink() == stack.folder:
+                    found.append(entry.name)
             except OSError:
                 continue
     return found

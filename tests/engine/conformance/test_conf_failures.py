@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conf_harness import Stack
-from conf_probe import Probe
+from tests.engine.conformance.conf_harness import Stack
+from tests.engine.conformance.conf_probe import Probe
 
 
 def test_a_failed_create_keeps_what_was_made(stack: Stack, probe: Probe) -> None:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from conf_harness import Stack
-from conf_probe import UNKNOWN, Probe
+import itertools
+
+from tests.engine.conformance.conf_harness import Stack
+from tests.engine.conformance.conf_probe import UNKNOWN, Probe
 
 CHAIN = """
 a = Thing("a", value=1)
@@ -95,13 +97,8 @@ def test_a_replacement_that_must_delete_first_takes_its_dependents_along(stack: 
     stack.up(program.format(value=1))
     probe.forget()
     run = stack.up(program.format(value=2))
-    assert probe.methods() == ["delete b", "delete a", "create a", "create b", "update c"] or probe.methods() == [
-        "delete b",
-        "delete a",
-        "create a",
-        "update c",
-        "create b",
-    ]
+    assert probe.methods()[:3] == ["delete b", "delete a", "create a"]
+    assert sorted(probe.methods()[3:]) == ["create b", "update c"]
     assert run.ops()["a"] == ["delete-replaced", "replace", "create-replacement"]
     assert run.ops()["b"][0] == "delete-replaced"
     stack.settled()
@@ -167,7 +164,8 @@ def test_components_hold_their_children_and_outputs(stack: Stack, probe: Probe) 
     assert thing["urn"].endswith("::probe:index:Group$probe:index:Thing::t")
     assert [state["urn"] for state in stack.states()] == [group["urn"], thing["urn"]]
     stack.settled()
-    assert stack.up('Group("g")').ops() == {"t": ["delete"], "g": ["same"]} or stack.names() == ["g"]
+    assert stack.up('Group("g")').ops() == {"t": ["delete"]}
+    assert stack.names() == ["g"]
 
 
 def test_property_dependencies_are_recorded_per_property(stack: Stack) -> None:
@@ -189,14 +187,13 @@ def test_property_dependencies_are_recorded_per_property(stack: Stack) -> None:
 
 def test_independent_resources_are_made_at_once_and_parallel_limits_it(stack: Stack, probe: Probe) -> None:
     """Four slow creates overlap; with `--parallel 1` they do not."""
-    program = 'things = [Thing(f"{prefix}{{i}}", slow=0.4) for i in range(4)]'
-    stack.up(program.format(prefix="p").replace("{prefix}", "p"))
+    stack.up('[Thing(f"p{i}", slow=0.4) for i in range(4)]')
     creates = [call for call in probe.calls if call.method == "create"]
     assert max(call.start for call in creates) < min(call.end for call in creates)
     probe.forget()
-    stack.up(program.format(prefix="s").replace("{prefix}", "s"), "--parallel", "1")
+    stack.up('[Thing(f"s{i}", slow=0.4) for i in range(4)]', "--parallel", "1")
     creates = sorted((call for call in probe.calls if call.method == "create"), key=lambda call: call.start)
-    assert all(before.end <= after.start for before, after in zip(creates, creates[1:], strict=False))
+    assert all(before.end <= after.start for before, after in itertools.pairwise(creates))
 
 
 def test_the_same_name_twice_is_refused(stack: Stack, probe: Probe) -> None:
@@ -218,7 +215,7 @@ def test_a_failed_program_keeps_old_outputs(stack: Stack) -> None:
     """Exports that were not made again are not taken for deleted."""
     stack.up('pulumi.export("a", 1); pulumi.export("b", 1)')
     stack.up('pulumi.export("a", 2)\nThing("x", failCreate="no")', fails=True)
-    assert stack.outputs() in ({"a": 2, "b": 1}, {"a": 1, "b": 1})
+    assert stack.outputs() == {"a": 2, "b": 1}
 
 
 def test_a_program_that_does_nothing_leaves_an_empty_stack(stack: Stack) -> None:

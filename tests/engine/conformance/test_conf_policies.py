@@ -8,8 +8,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from conf_harness import Stack
-from conf_probe import Probe
+
+from tests.engine.conformance.conf_harness import Stack
+from tests.engine.conformance.conf_probe import Probe
 
 PACK = """
 from pulumi_policy import (EnforcementLevel, PolicyPack, PolicyConfigSchema, ResourceValidationPolicy,
@@ -37,7 +38,8 @@ PolicyPack("conf-pack", policies=[
     ResourceValidationPolicy("no-red", "Nothing is red.", no_red, EnforcementLevel.MANDATORY),
     ResourceValidationPolicy("small", "Things are small.", small, EnforcementLevel.ADVISORY,
                              PolicyConfigSchema({"limit": {"type": "integer", "default": 10}})),
-    ResourceValidationPolicy("tagged", "Things are tagged.", remediate=remediate, enforcement_level=EnforcementLevel.REMEDIATE),
+    ResourceValidationPolicy("tagged", "Things are tagged.", remediate=remediate,
+                             enforcement_level=EnforcementLevel.REMEDIATE),
     StackValidationPolicy("few", "Few things.", few, EnforcementLevel.MANDATORY),
 ])
 """

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from conf_harness import Stack
-from conf_probe import Probe
+from tests.engine.conformance.conf_harness import Stack
+from tests.engine.conformance.conf_probe import Probe
 
 PROGRAM = 'a = Thing("a", value=1); Thing("b", value=a.out)'
 
