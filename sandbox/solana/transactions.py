@@ -64,9 +64,7 @@ def decode(text: object, encoding: str) -> VersionedTransaction:
     data = decode_bytes(text, encoding)
     try:
         transaction = VersionedTransaction.from_bytes(data)
-    except (ValueError, BaseException) as refusal:
-        if isinstance(refusal, KeyboardInterrupt | SystemExit):
-            raise
+    except ValueError as refusal:
         raise invalid_params(f"failed to deserialize {_TYPE}: {refusal}") from refusal
     try:
         transaction.sanitize()
