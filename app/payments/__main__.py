@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import argparse
+import contextlib
 import json
 import os
 import sys
+import tempfile
 
 from payments.settings import Command, SettingsError, load
 
@@ -41,13 +43,19 @@ def _openapi() -> int:
 
 
 def _run(command: Command) -> int:
-    from payments import process
+    settings = load(command)
+    with contextlib.ExitStack() as cleaning:
+        if command is Command.SERVE and settings.workers > 1:
+            # Read when prometheus_client is imported: the processes add up their metrics through files in here.
+            folder = cleaning.enter_context(tempfile.TemporaryDirectory(prefix="payments-metrics-"))
+            os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        from payments import process
 
-    try:
-        (process.serve if command is Command.SERVE else process.work)(load(command))
-    except process.ListenError as error:
-        print(error, file=sys.stderr)  # noqa: T201
-        return USAGE_STATUS
+        try:
+            (process.serve if command is Command.SERVE else process.work)(settings)
+        except process.ListenError as error:
+            print(error, file=sys.stderr)  # noqa: T201
+            return USAGE_STATUS
     return 0
 
 

@@ -4,13 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import ctypes
-import os
-import shutil
 import signal
 import socket
 import sys
-import tempfile
-from pathlib import Path
 
 import structlog
 from granian.constants import Interfaces
@@ -120,23 +116,18 @@ def application_of_child() -> AsgiApplication:
 def _serve_several(settings: Settings) -> None:
     from granian import Granian  # the parent alone needs it
 
-    folder = Path(tempfile.mkdtemp(prefix="payments-metrics-"))
-    os.environ["PROMETHEUS_MULTIPROC_DIR"] = str(folder)
-    try:
-        Granian(
-            "payments.process:application_of_child",
-            address=settings.host,
-            port=settings.port,
-            interface=Interfaces.ASGI,
-            workers=settings.workers,
-            factory=True,
-            websockets=False,
-            backlog=BACKLOG,
-            log_enabled=False,
-            respawn_failed_workers=True,
-        ).serve()
-    finally:
-        shutil.rmtree(folder, ignore_errors=True)
+    Granian(
+        "payments.process:application_of_child",
+        address=settings.host,
+        port=settings.port,
+        interface=Interfaces.ASGI,
+        workers=settings.workers,
+        factory=True,
+        websockets=False,
+        backlog=BACKLOG,
+        log_enabled=False,
+        respawn_failed_workers=True,
+    ).serve()
 
 
 def work(settings: Settings) -> None:

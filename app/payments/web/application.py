@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import functools
 import importlib
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
 from starlette.middleware.cors import CORSMiddleware
 
 from payments.core import Core
-from payments.errors import ServerError, documented
+from payments.errors import InvalidInput, ServerError, documented
 from payments.version import VERSION
 from payments.web.error_answers import install
 from payments.web.gate import AsgiApplication, Gate
@@ -27,6 +28,10 @@ ROUTERS = (
     "payments.ledger.endpoints",
     "payments.x402.endpoints",
 )
+_INVALID_INPUT = {
+    "description": InvalidInput.__doc__,
+    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
+}
 FLUSH_SECONDS = 15.0
 CORS_HEADERS = ("authorization", "content-type", "idempotency-key", "x-api-key", "x-request-id", "payment-signature")
 EXPOSED_HEADERS = ("x-request-id", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
@@ -43,6 +48,18 @@ async def _keep_house(core: Core) -> None:
         with contextlib.suppress(Exception):
             assert core.key_ring is not None
             await core.key_ring.flush_uses()
+
+
+def _openapi(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """FastAPI's document with our 400 where it writes its own 422: that one is never answered."""
+    document = generate()
+    for operations in document["paths"].values():
+        for operation in operations.values():
+            if operation["responses"].pop("422", None) is not None:
+                operation["responses"].setdefault("400", _INVALID_INPUT)
+    for name in ("HTTPValidationError", "ValidationError"):
+        document["components"]["schemas"].pop(name, None)
+    return document
 
 
 def create_inner(core: Core) -> FastAPI:
@@ -75,6 +92,7 @@ def create_inner(core: Core) -> FastAPI:
         application.include_router(router)
 
     install(application)
+    application.openapi = functools.partial(_openapi, application.openapi)  # type: ignore[method-assign]
     return application
 
 

@@ -9,8 +9,9 @@ from typing import Any, NoReturn
 from fastapi import Request, Response
 from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
+from starlette.exceptions import HTTPException
 
-from payments.errors import InvalidInput
+from payments.errors import ApiError, InvalidInput
 
 
 def _without_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -78,5 +79,10 @@ class StrictRoute(APIRoute):
                 return await inner(StrictRequest(request.scope, request.receive))
             except RequestValidationError as error:
                 raise explain(error) from None
+            except HTTPException as error:
+                # FastAPI wraps what reading the body raised into a 400 of its own.
+                if isinstance(error.__cause__, ApiError):
+                    raise error.__cause__ from None
+                raise
 
         return handle

@@ -1,0 +1,146 @@
+"""Settings: every problem at once, one sentence each, never a secret's value; exit status 2."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from payments.__main__ import main
+from payments.settings import AppEnv, Command, Network, Settings, SettingsError, load
+
+ROOT = Path(__file__).resolve().parents[2]
+SECRET = "f00dfeed" * 8
+GOOD = {
+    "DATABASE_URL": "postgresql://payments_app:hunter2pw@127.0.0.1:5432/payments",
+    "REDIS_URL": "redis://:hunter2pw@127.0.0.1:6379/0",
+    "JWT_SECRET": SECRET,
+    "API_KEY_PEPPER": SECRET,
+    "INVOICE_SECRET": SECRET,
+}
+
+
+@pytest.fixture(autouse=True)
+def _no_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [*Settings.model_fields, "secrets_dir", "node_env", "cors_origin"]:
+        monkeypatch.delenv(name.upper(), raising=False)
+
+
+@pytest.fixture
+def good(monkeypatch: pytest.MonkeyPatch) -> pytest.MonkeyPatch:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+    return monkeypatch
+
+
+def _problems(command: Command = Command.SERVE) -> list[str]:
+    with pytest.raises(SettingsError) as caught:
+        load(command)
+    return caught.value.problems
+
+
+def test_every_setting_is_documented() -> None:
+    assert [name for name, field in Settings.model_fields.items() if not field.description] == []
+
+
+def test_good_settings_are_taken(good: pytest.MonkeyPatch) -> None:
+    settings = load(Command.SERVE)
+    assert settings.app_env is AppEnv.PRODUCTION, "the strictest when nothing is said"
+    assert settings.bitcoin_network == "regtest"
+    assert settings.solana_network == "devnet"
+
+
+def test_a_file_in_the_secrets_folder_serves_as_well(good: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    good.delenv("JWT_SECRET")
+    (tmp_path / "JWT_SECRET").write_text("a" * 64 + "\n")
+    good.setenv("SECRETS_DIR", str(tmp_path))
+    secret = load(Command.SERVE).jwt_secret
+    assert secret is not None
+    assert secret.get_secret_value() == "a" * 64
+
+
+def test_all_problems_are_told_at_once_in_sentences(good: pytest.MonkeyPatch) -> None:
+    good.delenv("INVOICE_SECRET")
+    good.setenv("PORT", "lots")
+    good.setenv("JWT_SECRET", "tooshort")
+    good.setenv("LND_URL", "http://node")
+    good.setenv("ALLOWED_ORIGINS", "https://*.example")
+    good.setenv("TRUSTED_PROXIES", "10.0.0.0/8, everywhere")
+    problems = _problems()
+    names = {"INVOICE_SECRET", "PORT", "JWT_SECRET", "LND_URL", "ALLOWED_ORIGINS", "TRUSTED_PROXIES"}
+    assert {problem.split()[0] for problem in problems} == names
+    assert all(problem.endswith(".") for problem in problems)
+
+
+def test_no_secret_is_echoed(good: pytest.MonkeyPatch) -> None:
+    good.setenv("JWT_SECRET", "tooshort-hunter2")
+    good.setenv("DATABASE_URL", "mysql://root:hunter2@db/x")
+    good.setenv("REDIS_URL", "hunter2://x")
+    said = " ".join(_problems())
+    assert "hunter2" not in said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("LND_PAY_MACAROON", "00ff", "must not be able to sign"),
+        ("SOLANA_FEE_PAYER", "00ff", "must not be able to sign"),
+        ("BITCOIN_NETWORK", "mainnet", "they must agree"),
+        ("SOLANA_NETWORK", "mainnet-beta", "they must agree"),
+        ("LND_URL", "https://node:8080", "LND_TLS_CERT_PATH is missing"),
+        ("MAX_FEE_MSAT", "99000000000000", "a fee may not exceed"),
+        ("ALLOWED_ORIGINS", "http://shop.example", "every origin is https"),
+        ("SECRETS_DIR", "/nowhere/at/all", "which is no folder"),
+    ],
+)
+def test_settings_that_contradict_each_other_are_refused(
+    good: pytest.MonkeyPatch, name: str, value: str, said: str
+) -> None:
+    good.setenv(name, value)
+    assert any(said in problem for problem in _problems())
+
+
+def test_the_worker_may_have_what_signs(good: pytest.MonkeyPatch) -> None:
+    good.setenv("SOLANA_FEE_PAYER", "00ff")
+    assert load(Command.WORK).solana_fee_payer is not None
+
+
+def test_live_keys_belong_to_mainnet(good: pytest.MonkeyPatch) -> None:
+    assert load(Command.SERVE).key_environment == "test"
+    good.setenv("NETWORK", "mainnet")
+    settings = load(Command.SERVE)
+    assert (settings.network, settings.key_environment) == (Network.MAINNET, "live")
+    assert settings.solana_network == "mainnet-beta"
+
+
+def test_the_aliases_of_the_guides_are_taken(good: pytest.MonkeyPatch) -> None:
+    good.setenv("NODE_ENV", "staging")
+    good.setenv("CORS_ORIGIN", "https://shop.example")
+    settings = load(Command.SERVE)
+    assert (settings.app_env, settings.allowed_origins) == (AppEnv.STAGING, ("https://shop.example",))
+
+
+@pytest.mark.parametrize("command", ["serve", "work", "migrate"])
+def test_the_command_exits_with_2_and_sentences(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([command]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said
+    assert all(line.endswith(".") for line in said)
+
+
+def test_a_taken_port_gets_one_sentence(good: pytest.MonkeyPatch) -> None:
+    import socket
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        environment = {**os.environ, **GOOD, "PORT": str(taken.getsockname()[1]), "PYTHONPATH": str(ROOT / "app")}
+        done = subprocess.run(
+            [sys.executable, "-m", "payments", "serve"], env=environment, capture_output=True, text=True, timeout=60
+        )
+    assert done.returncode == 2
+    assert done.stderr.count("\n") == 1
+    assert "Cannot listen on 127.0.0.1:" in done.stderr
