@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sandbox.lnd import permissions, shapes
+from sandbox.lnd import permissions, shapes_node
 from sandbox.lnd.errors import Code, RpcError
 from sandbox.lnd.permissions import Op
 from sandbox.lnd.rest import Call, Route
@@ -11,18 +11,18 @@ from sandbox.lnd.rest import Call, Route
 async def info(call: Call) -> dict[str, Any]:
     """GET /v1/getinfo."""
     with call.network.snapshot():
-        return shapes.info(call.network, call.node)
+        return shapes_node.info(call.network, call.node)
 
 
 async def channel_balance(call: Call) -> dict[str, Any]:
     """GET /v1/balance/channels."""
     with call.network.snapshot():
-        return shapes.channel_balance(call.network, call.node)
+        return shapes_node.channel_balance(call.network, call.node)
 
 
 async def wallet_balance(_call: Call) -> dict[str, Any]:
     """GET /v1/balance/blockchain."""
-    return shapes.wallet_balance()
+    return shapes_node.wallet_balance()
 
 
 async def channel_list(call: Call) -> dict[str, Any]:
@@ -35,7 +35,7 @@ async def channel_list(call: Call) -> dict[str, Any]:
     if fields["inactive_only"] or fields["private_only"]:
         return {"channels": []}
     with call.network.snapshot():
-        channels = shapes.channel_list(call.network, call.node)
+        channels = shapes_node.channel_list(call.network, call.node)
     peer = fields["peer"].hex()
     return {"channels": [channel for channel in channels if not peer or channel["remote_pubkey"] == peer]}
 
