@@ -12,8 +12,7 @@ from dataclasses import dataclass
 
 from pulumi_embedded.deploy.deployment import Deployment
 from pulumi_embedded.deploy.goal import Goal
-from pulumi_embedded.deploy.host import DYNAMIC_PACKAGE
-from pulumi_embedded.deploy.registry import set_internal
+from pulumi_embedded.deploy.registry import DYNAMIC_PACKAGE, set_internal
 from pulumi_embedded.deploy.step_base import Registration
 from pulumi_embedded.properties import Properties, make_secret
 from pulumi_embedded.urn import PROVIDER_TYPE_PREFIX, provider_reference

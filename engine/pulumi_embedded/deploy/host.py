@@ -19,11 +19,10 @@ from pulumi_embedded.deploy.interpreter import Interpreter, resolve_interpreter
 from pulumi_embedded.deploy.plugin_provider import PluginProvider
 from pulumi_embedded.deploy.processes import Children, bootstrapped
 from pulumi_embedded.deploy.provider import ConfigurableProvider
-from pulumi_embedded.deploy.registry import ProviderPackage
+from pulumi_embedded.deploy.registry import DYNAMIC_PACKAGE, ProviderPackage
 from pulumi_embedded.deploy.request import UpdateRequest
 from pulumi_embedded.errors import EngineError, UnsupportedError
 
-DYNAMIC_PACKAGE = "pulumi-python"
 _ATTACH_VARIABLE = "PULUMI_DEBUG_PROVIDERS"
 
 
@@ -48,13 +47,13 @@ class PluginHost:
         self._interpreter = interpreter
         self._builtins = builtins
         self._directory = directory
-        self._spares: dict[str, asyncio.Task[ConfigurableProvider]] = {}
+        self._spares: dict[ProviderPackage, asyncio.Task[ConfigurableProvider]] = {}
         self._streams = 0
 
     def prestart(self, package: ProviderPackage) -> None:
         """Begin to start a plugin that will surely be asked for, while the program starts."""
-        if package.name not in self._spares and package.name != "pulumi":
-            self._spares[package.name] = asyncio.create_task(self._start(package))
+        if package not in self._spares and package.name != "pulumi":
+            self._spares[package] = asyncio.create_task(self._start(package))
 
     async def load(self, package: ProviderPackage) -> ConfigurableProvider:
         """Return a provider of its own for each call.
@@ -64,8 +63,8 @@ class PluginHost:
         """
         if package.name == "pulumi":
             return self._builtins
-        spare = self._spares.pop(package.name, None)
-        if spare is not None and not package.environment:
+        spare = self._spares.pop(package, None)
+        if spare is not None:
             return await spare
         return await self._start(package)
 

@@ -27,9 +27,8 @@ from pulumi_embedded.properties import UNKNOWN, Properties, deep_equals
 from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.urn import PROVIDER_TYPE_PREFIX, is_provider_type, split_provider_reference, urn_type
 
+DYNAMIC_PACKAGE = "pulumi-python"
 INTERNAL = "__internal"
-DENIED = "denydefaultprovider"
-"""The id of a reference to a default provider that the stack's settings forbid."""
 _UNCONFIGURED = "unconfigured"
 
 
@@ -105,9 +104,11 @@ class Registry:
     ) -> CheckResult:
         """Load the plugin and let it validate its configuration."""
         try:
-            _package(urn, news)
+            package_for(urn, news)
         except ValueError as error:
             return CheckResult({}, [CheckFailure("version", str(error))])
+        if package_of(urn) == DYNAMIC_PACKAGE and any(known == urn for known, _ in self._providers):
+            return CheckResult(news)  # it checks nothing, and one process is enough
         provider = await self._load_for(urn, news)
         result = await provider.check_config(urn, without_internal(olds or {}), without_internal(news))
         if result.failures:
@@ -219,12 +220,17 @@ class Registry:
         if not is_provider_type(urn_type(urn)):
             raise ProviderError(f"urn {urn} is not a provider type")
         try:
-            return await self._load(_package(urn, inputs))
+            return await self._load(package_for(urn, inputs))
         except (EngineError, ValueError) as error:
             raise ProviderError(str(error)) from None
 
 
-def _package(urn: str, inputs: Properties) -> ProviderPackage:
+def package_for(urn: str, inputs: Properties) -> ProviderPackage:
+    """Return the plugin that a provider resource asks for.
+
+    Raises:
+        ValueError: it asks for something that cannot be had here.
+    """
     internal = inputs.get(INTERNAL)
     internal = internal if isinstance(internal, dict) else {}
     if "parameterization" in internal:

@@ -36,7 +36,7 @@ from pulumi_embedded.deploy.monitor import MonitorService
 from pulumi_embedded.deploy.plan import FailedError, Plan
 from pulumi_embedded.deploy.policies import Policies
 from pulumi_embedded.deploy.processes import Children
-from pulumi_embedded.deploy.registry import ProviderPackage, Registry, package_of
+from pulumi_embedded.deploy.registry import Registry, package_for
 from pulumi_embedded.deploy.request import CancelToken, JournalWriter, UpdateRequest, UpdateResult
 from pulumi_embedded.errors import EngineError, UnsupportedError
 from pulumi_embedded.properties import MASK, Properties
@@ -215,8 +215,9 @@ class Update:
         used = {state.provider for state in self.deployment.previous if state.custom and state.provider}
         for state in self.deployment.previous:
             is_used = is_provider_type(state.type) and f"{state.urn}::{state.id}" in used
-            if is_used and not state.delete and not state.inputs:
-                host.prestart(ProviderPackage(package_of(state.urn)))
+            if is_used and not state.delete:
+                with contextlib.suppress(ValueError):  # told when it is really needed
+                    host.prestart(package_for(state.urn, state.inputs))
 
     async def _load_packs(self, engine_address: str) -> list[Analyzer]:
         request = self.request
