@@ -151,13 +151,21 @@ class Journal:
     finished_digests: set[str] = field(default_factory=set)
 
 
+class JournalError(StateError):
+    """A journal that cannot be folded. Whoever holds the lock keeps it aside (`why` is part of its new name)."""
+
+    def __init__(self, why: str, sentence: str) -> None:
+        super().__init__(sentence)
+        self.why = why
+
+
 def read_journal(path: Path) -> Journal | None:
     """Return the journal at `path`, None when there is none or it was torn before its first line was whole.
 
     A last line that is not whole was never acknowledged and is dropped.
 
     Raises:
-        StateError: a line in the middle is damaged; the file is kept aside and named in the message.
+        JournalError: a line in the middle is damaged. Nothing is moved: the reader may not hold the lock.
     """
     try:
         lines = read_limited(path).split(b"\n")
@@ -169,7 +177,7 @@ def read_journal(path: Path) -> Journal | None:
     if not parsed:
         return None
     if any(entry is None for entry in parsed) or (parsed[0] or {}).get("kind") != _START:
-        raise _damaged(path)
+        raise JournalError("corrupt", f"the journal of an interrupted update, {path}, is damaged in the middle")
     first = parsed[0] or {}
     journal = Journal(base_digest=str(first.get("base", "")), head=first)
     for entry in filter(None, parsed[1:]):
@@ -178,7 +186,7 @@ def read_journal(path: Path) -> Journal | None:
         elif entry.get("kind") == "entry" and isinstance(entry.get("entry"), dict):
             journal.entries.append(entry["entry"])
         else:
-            raise _damaged(path)
+            raise JournalError("corrupt", f"the journal of an interrupted update, {path}, is damaged in the middle")
     return journal
 
 
@@ -187,14 +195,6 @@ def mark_finished(path: Path, checkpoint_digest: str) -> None:
     whole = [line for line in read_limited(path).split(b"\n") if line and _entry(line) is not None]
     finish = _line({"kind": _FINISH, "checkpoint": checkpoint_digest})
     write_atomic(path, b"\n".join([*whole, finish]))
-
-
-def _damaged(path: Path) -> StateError:
-    aside = set_aside(path, "corrupt")
-    return StateError(
-        f"the journal of an interrupted update is damaged in the middle and was kept aside as {aside}; the state is "
-        "that of before that update: run `pulumi refresh`, then repeat the command"
-    )
 
 
 def set_aside(path: Path, why: str) -> Path:

@@ -9,7 +9,7 @@ import hashlib
 from dataclasses import dataclass
 
 from pulumi_embedded.backend.history import add_backup
-from pulumi_embedded.backend.journal import Journal, mark_finished, read_journal, set_aside
+from pulumi_embedded.backend.journal import Journal, JournalError, mark_finished, read_journal, set_aside
 from pulumi_embedded.backend.layout import Checkpoint, Layout, StackName, format_time
 from pulumi_embedded.errors import StateError
 from pulumi_embedded.state.deployment import Deployment, new_manifest
@@ -34,13 +34,28 @@ class CurrentState:
         return self.checkpoint.digest
 
 
+_ATTEMPTS = 3
+
+
 def read_current(layout: Layout, name: StackName) -> CurrentState:
-    """Return the stack's state, an interrupted update's journal folded in memory; nothing is written.
+    """Return the stack's state, an interrupted (or a running) update's journal folded in memory; nothing is written.
 
     Raises:
         StackNotFoundError: no such stack.
-        StateError: the checkpoint or the journal is damaged, or the journal belongs to another state.
+        StateError: the checkpoint is damaged.
+        JournalError: the journal is damaged, or belongs to another state than the checkpoint.
     """
+    for attempt in range(1, _ATTEMPTS + 1):
+        try:
+            return _read_once(layout, name)
+        except JournalError:
+            # One update may have ended, and the next begun, between the looks at the two files.
+            if attempt == _ATTEMPTS:
+                raise
+    raise AssertionError("unreachable")
+
+
+def _read_once(layout: Layout, name: StackName) -> CurrentState:
     checkpoint = layout.read(name)
     base = checkpoint.deployment or Deployment()
     path = layout.journal_path(name)
@@ -52,10 +67,10 @@ def read_current(layout: Layout, name: StackName) -> CurrentState:
     if checkpoint.digest != journal.base_digest:
         if not journal.entries:
             return CurrentState(checkpoint, base, 0, journal_left=True)
-        raise StateError(
-            f"the journal of an interrupted update of stack '{name.stack}' belongs to another state than the present "
-            f"one, which was changed since; it was moved to {set_aside(path, 'foreign')}: run `pulumi refresh` so "
-            "that the state is true again"
+        raise JournalError(
+            "foreign",
+            f"the journal of an interrupted update, {path}, belongs to another state than the present one of stack "
+            f"'{name.stack}', which was changed since",
         )
     return CurrentState(checkpoint, _fold(base, journal, layout), len(journal.entries), journal_left=True)
 
@@ -92,8 +107,14 @@ def fold_to_disk(layout: Layout, name: StackName, *, backup: bool = True) -> Cur
         StackNotFoundError, StateError: as `read_current`.
         EngineError: the system refuses to write.
     """
-    current = read_current(layout, name)
     path = layout.journal_path(name)
+    try:
+        current = read_current(layout, name)
+    except JournalError as error:
+        raise StateError(
+            f"{error}; it was kept aside as {set_aside(path, error.why).name}: run `pulumi refresh` so that the state "
+            "is true again, then repeat the command"
+        ) from None
     if current.folded:
         data = layout.encode(name, current.deployment)
         # Said first: a crash after the checkpoint and before the removal must not look like somebody else's change.

@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 
-from pulumi_embedded.backend.journal import JournalWriter, mark_finished, read_journal
+from pulumi_embedded.backend.journal import JournalError, JournalWriter, mark_finished, read_journal
 from pulumi_embedded.backend.layout import Layout, StackName
 from pulumi_embedded.backend.recovery import fold_to_disk, read_current
 from pulumi_embedded.errors import EngineError, StateError
@@ -126,8 +126,11 @@ class TestReading:
         data = bytearray(path.read_bytes())
         data[len(data) // 2] ^= 1
         path.write_bytes(bytes(data))
-        with pytest.raises(StateError, match="kept aside"):
+        with pytest.raises(JournalError, match="damaged in the middle"):
             read_current(layout, STACK)
+        assert path.read_bytes() == bytes(data), "only the holder of the lock moves it"
+        with pytest.raises(StateError, match=r"kept aside as dev\.jsonl\.corrupt-1"):
+            fold_to_disk(layout, STACK)
         assert not path.exists()
         assert path.with_name("dev.jsonl.corrupt-1").read_bytes() == bytes(data)
 
@@ -181,8 +184,11 @@ class TestFolding:
     ) -> None:
         journal.append({"kind": "same", "id": 1, "old": 0})
         layout.write(STACK, Deployment(manifest={"time": "by somebody else"}))
-        with pytest.raises(StateError, match="belongs to another state"):
+        with pytest.raises(JournalError, match="belongs to another state"):
             read_current(layout, STACK)
+        assert layout.journal_path(STACK).exists()
+        with pytest.raises(StateError, match="kept aside"):
+            fold_to_disk(layout, STACK)
         assert layout.journal_path(STACK).with_name("dev.jsonl.foreign-1").exists()
         assert read_current(layout, STACK).folded == 0
 
