@@ -184,3 +184,16 @@ def test_a_hash_is_taken_once_a_node(direct: sqlite3.Connection) -> None:
     with pytest.raises(RpcError, match="invoice with payment hash already exists"):
         invoices.add(direct, MERCHANT, new)
     assert invoices.add(direct, CUSTOMER, new) == 1
+
+
+@pytest.mark.parametrize("hold", [False, True])
+def test_news_of_an_added_invoice_do_not_know_what_became_of_it(direct: sqlite3.Connection, hold: bool) -> None:
+    """A late reader would else take its settle_index for one that it had been told of in order."""
+    new = add(direct, hold=hold)
+    added = invoices.by_hash(direct, MERCHANT, new.payment_hash)
+    assert added is not None
+    pay(direct, intent(new))
+    paid = invoices.by_hash(direct, MERCHANT, new.payment_hash)
+    assert paid is not None
+    assert paid["state"] != "OPEN"
+    assert dict(invoices.as_added(paid)) == dict(added)
