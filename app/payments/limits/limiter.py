@@ -11,22 +11,15 @@ import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import redis.asyncio
 import structlog
-from redis.asyncio.retry import Retry
-from redis.backoff import NoBackoff
-from redis.exceptions import ConnectionError as RedisConnectionError
-from redis.exceptions import NoScriptError, RedisError
-from redis.exceptions import TimeoutError as RedisTimeoutError
 
 from payments import metrics
 from payments.errors import RateLimited, ServiceUnavailable
+from payments.limits.redis_link import RedisDownError, RedisLink, RedisReplyError
 
 _SCRIPT = (Path(__file__).parent / "sliding_window.lua").read_text()
 TIMEOUT_SECONDS = 0.75
-CONNECTIONS = 12
 # After a failure Redis is not asked for this long: a dead Redis must not add its timeout to every request.
 REST_SECONDS = 1.0
 _log = structlog.get_logger(__name__)
@@ -103,18 +96,8 @@ class Limiter:
     """
 
     def __init__(self, url: str, *, window_seconds: int, instances: int, now: Callable[[], float] = time.time) -> None:
-        # Few connections that are waited for, not many that are opened in a burst; one more try when one broke.
-        pool: Any = redis.asyncio.BlockingConnectionPool.from_url(
-            url,
-            max_connections=CONNECTIONS,
-            timeout=TIMEOUT_SECONDS,
-            socket_timeout=TIMEOUT_SECONDS,
-            socket_connect_timeout=TIMEOUT_SECONDS,
-            retry=Retry(NoBackoff(), 1),
-            retry_on_error=[RedisConnectionError, RedisTimeoutError],
-        )
-        self._redis: Any = redis.asyncio.Redis(connection_pool=pool)
-        self._digest = ""
+        self._redis = RedisLink(url, timeout_seconds=TIMEOUT_SECONDS)
+        self._digest: bytes = b""
         self._window_ms = window_seconds * 1000
         self._now = now
         self._shares = _Shares(self._window_ms, instances)
@@ -123,15 +106,14 @@ class Limiter:
 
     async def close(self) -> None:
         """Close the connections."""
-        await self._redis.aclose()
-        await self._redis.connection_pool.disconnect()
+        await self._redis.close()
 
     def _failed(self, error: Exception) -> None:
         self._rests_until = time.monotonic() + REST_SECONDS
         metrics.REDIS_UP.set(0)
         if self.down_since is None:
             self.down_since = time.monotonic()
-            _log.warning("Redis does not answer: limits hold per process, payouts are refused.", error=repr(error))
+            _log.warning("Redis does not answer: limits hold per process, payouts are refused.", error=str(error))
 
     def _answered(self) -> None:
         metrics.REDIS_UP.set(1)
@@ -142,8 +124,8 @@ class Limiter:
     async def ping(self) -> bool:
         """Whether Redis answers now."""
         try:
-            await self._redis.ping()
-        except (RedisError, OSError) as error:
+            await self._redis.call("PING")
+        except (RedisDownError, RedisReplyError) as error:
             self._failed(error)
             return False
         self._answered()
@@ -151,12 +133,14 @@ class Limiter:
 
     async def _ask(self, keys: list[str], arguments: list[int]) -> list[int]:
         if not self._digest:
-            self._digest = await self._redis.script_load(_SCRIPT)
+            self._digest = await self._redis.call("SCRIPT", "LOAD", _SCRIPT)
         try:
-            answer = await self._redis.evalsha(self._digest, len(keys), *keys, *arguments)
-        except NoScriptError:
-            self._digest = await self._redis.script_load(_SCRIPT)
-            answer = await self._redis.evalsha(self._digest, len(keys), *keys, *arguments)
+            answer = await self._redis.call("EVALSHA", self._digest, len(keys), *keys, *arguments)
+        except RedisReplyError as error:
+            if not str(error).startswith("NOSCRIPT"):
+                raise
+            self._digest = await self._redis.call("SCRIPT", "LOAD", _SCRIPT)
+            answer = await self._redis.call("EVALSHA", self._digest, len(keys), *keys, *arguments)
         return [int(part) for part in answer]
 
     async def take(self, limits: Sequence[Limit], without_redis: WithoutRedis) -> Allowance:
@@ -188,7 +172,7 @@ class Limiter:
                 reached, rest, wait = await self._ask(
                     keys, [now_ms, self._window_ms, *(limit.ceiling for limit in limits)]
                 )
-            except (RedisError, OSError) as error:
+            except (RedisDownError, RedisReplyError) as error:
                 self._failed(error)
             else:
                 self._answered()
