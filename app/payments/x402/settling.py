@@ -167,6 +167,9 @@ class Settler:
         loop = asyncio.get_running_loop()
         started = loop.time()
         sent_at = float("-inf")
+        if settlement.state is State.ACCEPTED:
+            await self._send(settlement, complete)
+            sent_at = started
         while loop.time() - started < TURN_SECONDS:
             status = await self._rpc.status(signature, search_history=False)
             if status is not None and status.confirmation in _SEEN:

@@ -1,8 +1,15 @@
 """Lightning by LND REST: invoices, payouts, proof of death, and the BOLT 11 codec. Signing keys stay in the node."""
 
+from typing import Final
+
+from payments.rails.lnd import macaroons
+from payments.rails.lnd.credentials import MacaroonSource
 from payments.rails.lnd.errors import LndConfigError
 from payments.rails.lnd.rail import LndConfig, LndRail, macaroon_source
 from payments.settings import Settings, SettingsError
+
+RECEIVING_RIGHTS: Final = "invoices:read invoices:write"
+PAYING_RIGHTS: Final = "offchain:read offchain:write info:read"
 
 
 def build(settings: Settings, role: str) -> LndRail | None:
@@ -21,6 +28,9 @@ def build(settings: Settings, role: str) -> LndRail | None:
         )
         if invoice_macaroon is None or settings.lnd_tls_cert_path is None:
             raise LndConfigError("LND_URL needs LND_TLS_CERT_PATH and LND_MACAROON (or LND_MACAROON_PATH) beside it.")
+        pay_macaroon = macaroon_source(pay.get_secret_value() if pay else None, pay_path, setting="LND_PAY_MACAROON")
+        _check_rights("LND_MACAROON", invoice_macaroon, macaroons.SPENDING, RECEIVING_RIGHTS)
+        _check_rights("LND_PAY_MACAROON", pay_macaroon, macaroons.SPENDING - macaroons.PAYING, PAYING_RIGHTS)
         config = LndConfig(
             url=settings.lnd_url,
             tls_certificate=settings.lnd_tls_cert_path,
@@ -33,6 +43,27 @@ def build(settings: Settings, role: str) -> LndRail | None:
         return LndRail(config)
     except LndConfigError as error:
         raise SettingsError([error.sentence]) from error
+
+
+def _check_rights(setting: str, source: MacaroonSource | None, forbidden: frozenset[str], enough: str) -> None:
+    """Least privilege: a macaroon that may do more than its process needs is refused before it is used.
+
+    One that cannot be read, or not yet, is left to the node: it refuses it, and /ready tells.
+
+    Raises:
+        LndConfigError: it may do more.
+    """
+    if source is None:
+        return
+    try:
+        too_much = sorted(macaroons.rights(bytes.fromhex(source.hex())) & forbidden)
+    except (LndConfigError, macaroons.MacaroonError):
+        return
+    if too_much:
+        raise LndConfigError(
+            f"{setting} may do more than it needs ({', '.join(too_much)}): bake one with "
+            f"`lncli bakemacaroon {enough}` and give that."
+        )
 
 
 __all__ = ["LndConfig", "LndRail", "build"]

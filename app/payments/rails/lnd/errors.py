@@ -56,6 +56,7 @@ class LndAnswerError(RailRefusedError):
 
     NOT_FOUND = 5
     ALREADY_EXISTS = 6
+    UNIMPLEMENTED = 12
 
     def __init__(self, code: int, message: str) -> None:
         super().__init__(f"LND refused: {message[:300]}.", rail=RAIL)

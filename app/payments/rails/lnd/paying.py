@@ -285,6 +285,9 @@ class PaymentDesk:
             answer = await self._client.post("/v2/router/route/estimatefee", body)
         except LndOutcomeUnknownError as error:
             raise LndUnreachableError(error.sentence) from error  # estimating changes nothing
+        failure = str(answer.get("failure_reason") or "FAILURE_REASON_NONE")
+        if failure != "FAILURE_REASON_NONE":
+            raise RailRefusedError(f"LND finds no way to the payee: {failure}.", rail=RAIL)
         return int(answer.get("routing_fee_msat") or 0)
 
 

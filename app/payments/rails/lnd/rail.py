@@ -9,6 +9,8 @@ from typing import Final
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import RAIL, LndAccessError
+from payments.rails.lnd.holding import HoldDesk
+from payments.rails.lnd.liquidity import Liquidity, read_liquidity
 from payments.rails.lnd.messages import NodeInfo
 from payments.rails.lnd.paying import SUBMIT_WAIT_SECONDS, PaymentDesk, decode_request
 from payments.rails.lnd.receiving import ASSET, InvoiceDesk, payment_hash
@@ -66,7 +68,7 @@ def _utc_now() -> datetime:
 
 
 class LndRail:
-    """Lightning by LND REST. Implements ReceivingRail, PayingRail and ArrivalSource.
+    """Lightning by LND REST. Implements ReceivingRail, PayingRail and ArrivalSource; `holds` are its hold invoices.
 
     Args:
         config: the node.
@@ -78,6 +80,7 @@ class LndRail:
         self._config = config
         self._client = LndClient(config.url, certificate=certificate, macaroon=config.invoice_macaroon)
         self._invoices = InvoiceDesk(self._client, clock=clock)
+        self.holds = HoldDesk(self._client, clock=clock)
         self._pay_client: LndClient | None = None
         self._payments: PaymentDesk | None = None
         if config.pay_macaroon is not None:
@@ -95,6 +98,11 @@ class LndRail:
     def name(self) -> str:
         """ "lnd"."""
         return RAIL
+
+    @property
+    def can_pay(self) -> bool:
+        """Whether this process has the pay macaroon."""
+        return self._pay_client is not None
 
     @property
     def assets(self) -> frozenset[str]:
@@ -181,6 +189,12 @@ class LndRail:
         return self._invoices.arrivals(cursor)
 
     # ---- paying
+
+    async def liquidity(self) -> Liquidity:
+        """What can be sent and received now. Takes the pay macaroon. Raises RailError."""
+        if self._pay_client is None:
+            raise RailRefusedError("Only the worker may read the node's balances.", rail=RAIL)
+        return await read_liquidity(self._pay_client)
 
     def decode(self, payment_request: str) -> DecodedRequest:
         """Reads an invoice without the network, in about 0.1 ms. Raises InvalidRequestError."""

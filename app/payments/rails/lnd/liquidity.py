@@ -1,0 +1,61 @@
+"""What the node can still send and receive, and what a forced closing has locked up: for metrics and alarms."""
+
+from dataclasses import dataclass
+from typing import Any
+
+from payments.rails.lnd.client import LndClient
+from payments.rails.lnd.errors import LndAnswerError
+
+
+@dataclass(frozen=True, slots=True)
+class Liquidity:
+    """Sums over all channels, in msat.
+
+    Attributes:
+        sendable_msat: on our side of the open channels.
+        receivable_msat: on the other side.
+        in_flight_msat: in payments that are neither here nor there.
+        force_closing_channels: channels closed without agreement, whose money is locked for a while.
+        limbo_msat: that money.
+        active_channels, inactive_channels: an inactive one has an unreachable peer.
+    """
+
+    sendable_msat: int
+    receivable_msat: int
+    in_flight_msat: int
+    force_closing_channels: int
+    limbo_msat: int
+    active_channels: int
+    inactive_channels: int
+
+
+async def read_liquidity(client: LndClient) -> Liquidity:
+    """Asks the node; takes offchain:read and info:read.
+
+    Raises:
+        RailUnavailableError: no answer.
+        LndAnswerError: it refuses.
+    """
+    balance = await client.get("/v1/balance/channels")
+    info = await client.get("/v1/getinfo")
+    try:
+        pending = await client.get("/v1/channels/pending")
+    except LndAnswerError as error:
+        if error.code not in (LndAnswerError.NOT_FOUND, LndAnswerError.UNIMPLEMENTED):
+            raise
+        pending = {}
+    forced = pending.get("pending_force_closing_channels") or []
+    return Liquidity(
+        sendable_msat=_msat(balance, "local_balance"),
+        receivable_msat=_msat(balance, "remote_balance"),
+        in_flight_msat=_msat(balance, "unsettled_local_balance") + _msat(balance, "unsettled_remote_balance"),
+        force_closing_channels=len(forced),
+        limbo_msat=1000 * sum(int(channel.get("limbo_balance") or 0) for channel in forced),
+        active_channels=int(info.get("num_active_channels") or 0),
+        inactive_channels=int(info.get("num_inactive_channels") or 0),
+    )
+
+
+def _msat(balance: dict[str, Any], name: str) -> int:
+    amount = balance.get(name)
+    return int(amount.get("msat") or 0) if isinstance(amount, dict) else 0
