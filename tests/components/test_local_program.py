@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -68,6 +69,9 @@ def program(
     monkeypatch: pytest.MonkeyPatch,
 ) -> Iterator[Callable[[bool], tuple[Recorder, dict[str, Any], dict[str, str]]]]:
     """Runs the program; returns what it registered, its outputs and the secrets it was given."""
+    # The SDK asks for the thread's event loop, and tests of coroutines before this one leave none behind.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
 
     def run(knows: bool) -> Run:
         recorder, values = Recorder(knows), secret_values()
@@ -85,6 +89,8 @@ def program(
 
     yield run
     pulumi.runtime.set_mocks(Recorder(True))
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 def unwrapped(value: Any) -> Any:
