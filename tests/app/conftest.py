@@ -4,26 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import itertools
-import os
-import secrets
-import shutil
-import signal
-import socket
-import subprocess
-import tempfile
 import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import httpx
-import psycopg
 import pytest
 import redis
 import structlog
 
-from components.local import binaries
 from payments.api_keys.service import KeyRing
 from payments.clock import Clock
 from payments.core import Core
@@ -32,91 +21,13 @@ from payments.ledger import repository as ledger_repository
 from payments.ledger.repository import post_journal
 from payments.ledger.schemas import Line
 from payments.limits.limiter import Limiter
-from payments.migrations.running import migrate
 from payments.settings import Settings
 from payments.web.application import create_application
+from tests.app import servers
 from tests.app.memory_rail import MemoryRail
+from tests.app.servers import PostgresServer, RedisServer, TestDatabase, free_port, start_redis, stop
 
-ROLES = ("payments_owner", "payments_app", "payments_reader")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
-@dataclass(frozen=True)
-class PostgresServer:
-    port: int
-    process: subprocess.Popen[bytes]
-
-    def url(self, role: str, database: str) -> str:
-        return f"postgresql://{role}:{role}-word@127.0.0.1:{self.port}/{database}"
-
-    def execute(self, statement: str, database: str = "postgres") -> None:
-        with psycopg.connect(self.url("postgres", database), autocommit=True) as connection:
-            connection.execute(statement.encode())
-
-
-@dataclass(frozen=True)
-class TestDatabase:
-    """A migrated database of one test; URLs by role."""
-
-    __test__ = False
-
-    server: PostgresServer
-    name: str
-
-    @property
-    def app_url(self) -> str:
-        return self.server.url("payments_app", self.name)
-
-    @property
-    def owner_url(self) -> str:
-        return self.server.url("payments_owner", self.name)
-
-    @property
-    def reader_url(self) -> str:
-        return self.server.url("payments_reader", self.name)
-
-    @property
-    def superuser_url(self) -> str:
-        return self.server.url("postgres", self.name)
-
-
-def _wait_for(process: subprocess.Popen[bytes], port: int, what: str) -> None:
-    deadline = time.monotonic() + 30
-    while time.monotonic() < deadline:
-        if process.poll() is not None:
-            raise AssertionError(f"{what} ended with {process.returncode}")
-        with socket.socket() as probe:
-            if probe.connect_ex(("127.0.0.1", port)) == 0:
-                return
-        time.sleep(0.02)
-    raise AssertionError(f"{what} does not listen")
-
-
-def _wait_until_it_answers(server: PostgresServer) -> None:
-    deadline = time.monotonic() + 30
-    while True:
-        try:
-            server.execute("SELECT 1")
-            return
-        except psycopg.OperationalError:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.05)
-
-
-def stop(process: subprocess.Popen[bytes], how: signal.Signals) -> None:
-    if process.poll() is None:
-        process.send_signal(how)
-        try:
-            process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+__all__ = ["PostgresServer", "RedisServer", "TestDatabase", "free_port", "start_redis", "stop"]
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -129,66 +40,13 @@ def _plain_logs() -> None:
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[PostgresServer]:
-    account = binaries.unprivileged_account()
-    folder = Path(tempfile.mkdtemp(prefix="ry-app-pg-", dir="/tmp"))
-    identity = group = None
-    if account is not None:
-        identity, group = account.pw_uid, account.pw_gid
-        os.chown(folder, identity, group)
-    programs = binaries.reachable_installation(binaries.find_postgres(), account, Path("/tmp/ry-pg-programs"))
-    word = folder / "word"
-    word.write_text("postgres-word")
-    word.chmod(0o644)
-    subprocess.run(
-        [
-            *(str(programs / "initdb"), "-D", str(folder / "data"), "-U", "postgres", "-A", "scram-sha-256"),
-            *("--pwfile", str(word), "-N", "-E", "UTF8", "--locale=C"),
-        ],
-        check=True,
-        stdout=subprocess.DEVNULL,
-        cwd=folder,
-        user=identity,
-        group=group,
-    )
-    port = free_port()
-    options = {
-        "port": port,
-        "listen_addresses": "127.0.0.1",
-        "unix_socket_directories": "",
-        "fsync": "off",
-        "full_page_writes": "off",
-        "autovacuum": "off",
-        "synchronous_commit": "on",
-        "shared_buffers": "64MB",
-        "max_connections": "120",
-        "log_min_messages": "fatal",
-    }
-    arguments = [f"--{name}={value}" for name, value in options.items()]
-    process = subprocess.Popen(
-        [str(programs / "postgres"), "-D", str(folder / "data"), *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "log").open("wb"),
-        cwd=folder,
-        user=identity,
-        group=group,
-    )
-    try:
-        _wait_for(process, port, "PostgreSQL")
-        server = PostgresServer(port, process)
-        _wait_until_it_answers(server)
-        for role in ROLES:
-            server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}-word'")
+    with servers.postgres() as server:
         yield server
-    finally:
-        stop(process, signal.SIGINT)
-        shutil.rmtree(folder, ignore_errors=True)
 
 
 @pytest.fixture(scope="session")
 def migrated_template(postgres: PostgresServer) -> str:
-    postgres.execute("CREATE DATABASE payments_template OWNER payments_owner")
-    migrate(postgres.url("payments_owner", "payments_template"))
-    return "payments_template"
+    return servers.migrated(postgres, "payments_template").name
 
 
 _numbers = itertools.count(1)
@@ -210,44 +68,17 @@ def database(postgres: PostgresServer, migrated_template: str) -> Iterator[TestD
     postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
-@dataclass(frozen=True)
-class RedisServer:
-    port: int
-    process: subprocess.Popen[bytes]
-    password: str
-
-    @property
-    def url(self) -> str:
-        return f"redis://:{self.password}@127.0.0.1:{self.port}/0"
-
-
-def start_redis(folder: Path, port: int, password: str) -> RedisServer:
-    settings = folder / "redis.conf"
-    settings.write_text(
-        f"port {port}\nbind 127.0.0.1\nrequirepass {password}\nsave ''\nappendonly no\ndir {folder}\nlogfile ''\n"
-    )
-    process = subprocess.Popen([binaries.find_redis().path, settings], stdout=subprocess.DEVNULL)
-    _wait_for(process, port, "Redis")
-    return RedisServer(port, process, password)
-
-
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[RedisServer]:
-    folder = Path(tempfile.mkdtemp(prefix="ry-app-redis-", dir="/tmp"))
-    server = start_redis(folder, free_port(), secrets.token_hex(8))
-    yield server
-    stop(server.process, signal.SIGTERM)
-    shutil.rmtree(folder, ignore_errors=True)
+    with servers.redis() as server:
+        yield server
 
 
 @pytest.fixture
 def own_redis() -> Iterator[RedisServer]:
     """A Redis of this test alone, to be stopped and started."""
-    folder = Path(tempfile.mkdtemp(prefix="ry-app-redis-", dir="/tmp"))
-    server = start_redis(folder, free_port(), secrets.token_hex(8))
-    yield server
-    stop(server.process, signal.SIGTERM)
-    shutil.rmtree(folder, ignore_errors=True)
+    with servers.redis() as server:
+        yield server
 
 
 SECRETS = {
