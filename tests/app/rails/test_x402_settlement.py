@@ -443,7 +443,7 @@ class TestBreakdowns:
         with monkeypatch.context() as patch:
             settler = doomed.loop._settler
             if where == "after sending":
-                patch.setattr(settler._rpc, "status", _second(settler._rpc.status, die))
+                patch.setattr(settler._rpc, "status", die)
             else:
                 name = "settle" if where == "before writing" else "submit"
                 original = getattr(repository, name)
@@ -664,17 +664,5 @@ def _after(first: Any, then: Any) -> Any:
     async def call(*arguments: Any, **named: Any) -> Any:
         await first(*arguments, **named)
         return await then()
-
-    return call
-
-
-def _second(first: Any, then: Any) -> Any:
-    """The first call answers, every later one is `then`."""
-    calls = 0
-
-    async def call(*arguments: Any, **named: Any) -> Any:
-        nonlocal calls
-        calls += 1
-        return await (first if calls == 1 else then)(*arguments, **named)
 
     return call
