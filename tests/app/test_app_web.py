@@ -7,8 +7,11 @@ from typing import Any
 
 import httpx
 import pytest
+from fastapi import FastAPI
 
 from payments.core import Core
+from payments.web.application import _routes
+from payments.web.direct import Switch
 from payments.web.gate import MAXIMUM_BODY_BYTES
 from payments.web.openapi import document
 from payments.worker import registry
@@ -232,6 +235,14 @@ class TestOpenApi:
     async def test_it_is_served(self, client: httpx.AsyncClient) -> None:
         served = (await client.get("/openapi.json")).json()
         assert served["paths"].keys() == document()["paths"].keys()
+
+
+def test_the_hot_routes_take_the_short_way() -> None:
+    application = FastAPI()
+    table = Switch(application, _routes())
+    assert ("POST", ROUTE) in table
+    assert ("POST", "/v1/payments") in table
+    assert ("POST", "/v1/invoices") in table
 
 
 def test_every_domain_of_the_worker_can_be_imported() -> None:

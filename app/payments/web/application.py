@@ -10,11 +10,13 @@ from collections.abc import AsyncIterator, Callable
 from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
+from fastapi.routing import APIRoute
 from starlette.middleware.cors import CORSMiddleware
 
 from payments.core import Core
 from payments.errors import InvalidInput, ServerError, documented
 from payments.version import VERSION
+from payments.web.direct import Switch
 from payments.web.error_answers import install
 from payments.web.gate import AsgiApplication, Gate
 
@@ -62,6 +64,10 @@ def _openapi(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return document
 
 
+def _routers() -> list[APIRouter]:
+    return [cast(APIRouter, importlib.import_module(name).router) for name in ROUTERS]
+
+
 def create_inner(core: Core) -> FastAPI:
     """The application without its gate; `openapi` documents this one."""
 
@@ -87,8 +93,7 @@ def create_inner(core: Core) -> FastAPI:
         responses=documented(ServerError),
     )
     application.state.core = core
-    for name in ROUTERS:
-        router = cast(APIRouter, importlib.import_module(name).router)
+    for router in _routers():
         application.include_router(router)
 
     install(application)
@@ -96,9 +101,14 @@ def create_inner(core: Core) -> FastAPI:
     return application
 
 
+def _routes() -> list[APIRoute]:
+    return [route for router in _routers() for route in router.routes if isinstance(route, APIRoute)]
+
+
 def create_application(core: Core) -> AsgiApplication:
     """The whole application as the server runs it."""
-    inner: AsgiApplication = cast(AsgiApplication, create_inner(core))
+    application = create_inner(core)
+    inner: AsgiApplication = Switch(application, _routes())
     if core.settings.allowed_origins:
         inner = cast(
             AsgiApplication,

@@ -57,12 +57,19 @@ class Admission:
     async def __call__(
         self, request: Request, response: Response, key: Annotated[str | None, Security(_api_key)]
     ) -> Caller:
+        """As a dependency of FastAPI's; `key` is there for the documentation."""
+        caller = await self.admit(request)
+        response.headers.update(getattr(request.state, "rate_limit_headers", {}))
+        return caller
+
+    async def admit(self, request: Request) -> Caller:
         """Let the caller in.
 
         Raises:
             RateLimited, ServiceUnavailable, Unauthorized, Forbidden: in this order of checking.
         """
         core = core_of(request)
+        key = request.headers.get("x-api-key")
         assert core.key_ring is not None
         known = core.key_ring.recognised(key) if key else None
         if known is None or not known.unlimited:
@@ -73,7 +80,6 @@ class Admission:
         if not caller.unlimited:
             allowance = await core.limiter.take(self._by_caller(core, caller), self.without_redis)
             request.state.rate_limit_headers = allowance.headers()
-            response.headers.update(request.state.rate_limit_headers)
         if self.scope not in caller.scopes:
             raise Forbidden(f"This key lacks the permission '{self.scope}'.")
         if self.moves_money and caller.environment != core.settings.key_environment:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, NoReturn
 
 from fastapi import Request, Response
@@ -57,10 +57,15 @@ class StrictRequest(Request):
 
 
 def explain(error: RequestValidationError) -> InvalidInput:
+    """FastAPI's findings as one sentence and details without the values that were sent."""
+    return explain_findings(error.errors())
+
+
+def explain_findings(errors: Sequence[Any]) -> InvalidInput:
     """Pydantic's findings as one sentence and details without the values that were sent."""
     findings = [
         {"field": ".".join(str(part) for part in found["loc"] if part != "body") or "body", "problem": found["msg"]}
-        for found in error.errors()
+        for found in errors
     ]
     first = findings[0]
     more = f" (and {len(findings) - 1} more)" if len(findings) > 1 else ""
