@@ -65,7 +65,7 @@ def test_the_clis_nanoseconds_are_read(state: State) -> None:
 
 
 def test_of_another_machine_nothing_is_assumed(state: State) -> None:
-    lock(state, "one", hostname="elsewhere", pid=1)
+    lock(state, "one", hostname="elsewhere", pid=dead_pid())
     assert [found.alive for found in engine_locks(state, "local")] == [True]
 
 
