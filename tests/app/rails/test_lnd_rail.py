@@ -256,6 +256,14 @@ class TestCreateInvoice:
                 await rail.create_invoice(an_order())
         assert node.calls == []
 
+    async def test_a_node_of_another_network_makes_no_invoice_for_us(
+        self, node: Any, script: Any, make_rail: MakeRail
+    ) -> None:
+        node.on("POST", "/v1/invoices", script.says({"payment_request": bill(network="mainnet", key=NODE_KEY)}))
+        async with make_rail() as rail:
+            with pytest.raises(RailRefusedError, match="mainnet"):
+                await rail.create_invoice(an_order())
+
     async def test_an_answer_with_a_foreign_hash_is_not_believed(
         self, node: Any, script: Any, make_rail: MakeRail
     ) -> None:
@@ -476,6 +484,12 @@ class TestPaying:
         async with make_rail() as rail:
             await rail.submit(await rail.prepare(an_order_to_pay(max_fee=wanted)))
         assert node.seen("POST", "/v2/router/send")[0].body["fee_limit_msat"] == sent
+
+    async def test_a_wallet_link_is_sent_as_the_bare_invoice(self, node: Any, script: Any, make_rail: MakeRail) -> None:
+        node.on("POST", "/v2/router/send", script.streams(payment("SUCCEEDED")))
+        async with make_rail() as rail:
+            await rail.submit(await rail.prepare(an_order_to_pay(payment_request=f"lightning:{bill()}")))
+        assert node.seen("POST", "/v2/router/send")[0].body["payment_request"] == bill()
 
     async def test_an_invoice_without_an_amount_is_paid_with_the_orders(
         self, node: Any, script: Any, make_rail: MakeRail

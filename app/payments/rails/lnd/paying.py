@@ -43,13 +43,16 @@ _FINAL = frozenset({"SUCCEEDED", "FAILED"})
 _BUSY = ("already paid", "in transition", "already exists")
 
 
+def without_scheme(payment_request: str) -> str:
+    """The bare invoice of a wallet link such as "lightning:LNBC1..."."""
+    text = payment_request.strip()
+    return text[10:] if text[:10].lower() == "lightning:" else text
+
+
 def decode_request(payment_request: str, *, network: str) -> DecodedRequest:
     """Reads an invoice for this network; amounts in msat. Raises InvalidRequestError."""
-    text = payment_request.strip()
-    if text[:10].lower() == "lightning:":
-        text = text[10:]
     try:
-        invoice = bolt11.decode(text)
+        invoice = bolt11.decode(without_scheme(payment_request))
     except bolt11.Bolt11Error as error:
         raise LndInvalidRequestError(str(error)) from error
     if invoice.network != network:
@@ -142,7 +145,7 @@ class PaymentDesk:
         """
         order = prepared.order
         body: dict[str, Any] = {
-            "payment_request": order.payment_request,
+            "payment_request": without_scheme(order.payment_request),
             "fee_limit_msat": str(_fee_limit_msat(prepared, self._max_fee_msat)),
             "timeout_seconds": ATTEMPT_SECONDS,
             "no_inflight_updates": False,

@@ -79,7 +79,7 @@ class LndRail:
         certificate = PinnedCertificate(config.tls_certificate)
         self._config = config
         self._client = LndClient(config.url, certificate=certificate, macaroon=config.invoice_macaroon)
-        self._invoices = InvoiceDesk(self._client, clock=clock)
+        self._invoices = InvoiceDesk(self._client, network=config.network, clock=clock)
         self.holds = HoldDesk(self._client, clock=clock)
         self._pay_client: LndClient | None = None
         self._payments: PaymentDesk | None = None

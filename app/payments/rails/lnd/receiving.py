@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from typing import Final
 
 from payments.rails.lnd import bolt11
-from payments.rails.lnd.client import LndClient
+from payments.rails.lnd.client import REQUEST_TIMEOUT_SECONDS, LndClient
 from payments.rails.lnd.errors import (
     RAIL,
     LndAnswerError,
@@ -18,6 +18,8 @@ from payments.rails.protocol import Arrival, InvoiceOrder, RailInvoice, RailRefu
 
 ASSET: Final = "BTC"
 PAGE: Final = 1000
+# A look-up right after a lost answer keeps somebody waiting who has waited long already.
+LOOK_UP_SECONDS: Final = 5.0
 # An idle subscription is opened again after this: a half-open connection would otherwise stay silent for ever.
 SUBSCRIPTION_IDLE_SECONDS: Final = 60.0
 # Until the node's very first settlement LND can replay nothing, so the list is read again this often.
@@ -36,12 +38,16 @@ class InvoiceDesk:
 
     Args:
         client: with a macaroon that may read and write invoices.
+        network: that its invoices must be for.
         clock: the time now, in UTC.
         private_channels: put route hints into invoices, for a node without public channels.
     """
 
-    def __init__(self, client: LndClient, *, clock: Callable[[], datetime], private_channels: bool = False) -> None:
+    def __init__(
+        self, client: LndClient, *, network: str, clock: Callable[[], datetime], private_channels: bool = False
+    ) -> None:
         self._client = client
+        self._network = network
         self._clock = clock
         self._private_channels = private_channels
 
@@ -80,13 +86,15 @@ class InvoiceDesk:
 
     async def _find_after(self, error: Exception, order: InvoiceOrder) -> RailInvoice | None:
         try:
-            return await self.find(order)
+            return await self.find(order, timeout_seconds=LOOK_UP_SECONDS)
         except RailUnavailableError as unavailable:
             if isinstance(error, LndOutcomeUnknownError):
                 raise error from unavailable
             raise
 
-    async def find(self, order: InvoiceOrder) -> RailInvoice | None:
+    async def find(
+        self, order: InvoiceOrder, *, timeout_seconds: float = REQUEST_TIMEOUT_SECONDS
+    ) -> RailInvoice | None:
         """The invoice with the order's preimage, None when the node has none.
 
         Raises:
@@ -94,7 +102,7 @@ class InvoiceDesk:
             RailRefusedError: the node has this hash with another amount.
         """
         try:
-            answer = await self._client.get(f"/v1/invoice/{payment_hash(order.seed)}")
+            answer = await self._client.get(f"/v1/invoice/{payment_hash(order.seed)}", timeout_seconds=timeout_seconds)
         except LndAnswerError as error:
             if error.code == LndAnswerError.NOT_FOUND or _says_not_found(error.message):
                 return None
@@ -108,6 +116,10 @@ class InvoiceDesk:
             invoice = bolt11.decode(payment_request)
         except bolt11.Bolt11Error as error:
             raise LndOutcomeUnknownError(f"LND's invoice cannot be read: {error}") from error
+        if invoice.network != self._network:
+            raise RailRefusedError(
+                f"LND makes invoices for {invoice.network}, and this service works on {self._network}.", rail=RAIL
+            )
         if invoice.payment_hash != payment_hash(order.seed) or invoice.amount_msat != (order.amount or None):
             raise RailRefusedError("LND has another invoice for this preimage: its hash or amount differs.", rail=RAIL)
         return RailInvoice(
