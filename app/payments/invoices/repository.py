@@ -206,26 +206,21 @@ async def page(
 
 async def credit(database: Database, rail: str, arrivals: Sequence[Arrival]) -> list[str]:
     """Credit arrivals in order, in one transaction with the last cursor; their dispositions ("known": a repeat)."""
-    statement = "SELECT payments.credit_arrival(%s, %s, %s, %s, %s, %s, %s, %s) AS disposition"
-    dispositions = []
-    async with database.transaction() as connection:
-        for arrival in arrivals:
-            cursor = await connection.execute(
-                statement,
-                (
-                    rail,
-                    arrival.event_id,
-                    arrival.rail_id,
-                    arrival.asset,
-                    arrival.amount,
-                    arrival.arrived_at,
-                    jsonb(dict(arrival.proof)),
-                    arrival.cursor,
-                ),
-            )
-            row = await cursor.fetchone()
-            dispositions.append(row["disposition"] if row else "")
-    return dispositions
+    dispositions = await database.value(
+        "SELECT payments.credit_arrivals(%s, %s, %s, %s, %s::numeric[], %s, %s, %s)",
+        (
+            rail,
+            [arrival.event_id for arrival in arrivals],
+            [arrival.rail_id for arrival in arrivals],
+            [arrival.asset for arrival in arrivals],
+            [arrival.amount for arrival in arrivals],
+            [arrival.arrived_at for arrival in arrivals],
+            [jsonb(dict(arrival.proof)) for arrival in arrivals],
+            arrivals[-1].cursor,
+        ),
+        name="credit_arrivals",
+    )
+    return list(dispositions)
 
 
 async def cursor(database: Database, rail: str) -> str | None:

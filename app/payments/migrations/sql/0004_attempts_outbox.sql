@@ -49,12 +49,16 @@ CREATE TRIGGER attempt_transitions BEFORE UPDATE OF state ON payments.attempts F
 CREATE FUNCTION payments.start_attempt(
     p_id uuid, p_kind text, p_rail text, p_rail_id text, p_subject_kind text, p_subject uuid, p_token uuid,
     p_lease_seconds double precision, p_payload jsonb, p_release text
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+-- plpgsql also where SQL would do: it keeps its plans between calls.
+DECLARE
+    v_until timestamptz := clock_timestamp() + make_interval(secs => p_lease_seconds);
+BEGIN
     INSERT INTO payments.attempts (id, kind, rail, rail_id, subject_kind, subject_id, lease_token, lease_until,
             next_look_at, payload, release)
-        SELECT p_id, p_kind, p_rail, p_rail_id, p_subject_kind, p_subject, p_token, l.until, l.until, p_payload, p_release
-        FROM (SELECT clock_timestamp() + make_interval(secs => p_lease_seconds) AS until) l
-$$;
+        VALUES (p_id, p_kind, p_rail, p_rail_id, p_subject_kind, p_subject, p_token, v_until, v_until, p_payload,
+            p_release);
+END $$;
 
 -- Write what is known of an attempt that p_token holds. False: the lease was taken over, or it is final already.
 -- p_look_again_seconds: when the sweeper looks it up, for the states that are not final.
@@ -102,17 +106,19 @@ CREATE TRIGGER outbox_rows_stay BEFORE UPDATE ON payments.outbox FOR EACH ROW EX
 
 CREATE FUNCTION payments.enqueue_job(
     p_name text, p_contract_version integer, p_subject_kind text, p_subject text, p_payload jsonb, p_release text
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO payments.outbox (kind, name, contract_version, subject_kind, subject_id, payload, release)
-        VALUES ('job', p_name, p_contract_version, p_subject_kind, p_subject, p_payload, p_release)
-$$;
+        VALUES ('job', p_name, p_contract_version, p_subject_kind, p_subject, p_payload, p_release);
+END $$;
 
 CREATE FUNCTION payments.publish_event(
     p_name text, p_subject_kind text, p_subject text, p_user text, p_environment text, p_payload jsonb
-) RETURNS void LANGUAGE sql AS $$
+) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
     INSERT INTO payments.outbox (kind, name, subject_kind, subject_id, user_id, environment, payload)
-        VALUES ('event', p_name, p_subject_kind, p_subject, p_user, p_environment, p_payload)
-$$;
+        VALUES ('event', p_name, p_subject_kind, p_subject, p_user, p_environment, p_payload);
+END $$;
 
 -- What happened, in the order the relay saw it: GET /v1/events and webhooks read from here.
 CREATE TABLE payments.events (

@@ -276,6 +276,22 @@ BEGIN
     RETURN v_disposition;
 END $$;
 
+-- Credit a batch in order; only its last cursor is written.
+CREATE FUNCTION payments.credit_arrivals(
+    p_rail text, p_event_ids text[], p_rail_ids text[], p_assets text[], p_amounts numeric[], p_times timestamptz[],
+    p_proofs jsonb[], p_cursor text
+) RETURNS text[] LANGUAGE plpgsql AS $$
+DECLARE
+    v_dispositions text[] := '{}';
+    v_last integer := cardinality(p_event_ids);
+BEGIN
+    FOR n IN 1 .. v_last LOOP
+        v_dispositions := v_dispositions || payments.credit_arrival(p_rail, p_event_ids[n], p_rail_ids[n], p_assets[n],
+            p_amounts[n], p_times[n], p_proofs[n], CASE WHEN n = v_last THEN p_cursor ELSE '' END);
+    END LOOP;
+    RETURN v_dispositions;
+END $$;
+
 -- Open invoices whose time is over. An arrival that still comes is credited as late.
 CREATE FUNCTION payments.expire_invoices(p_now timestamptz, p_grace_seconds double precision, p_limit integer)
 RETURNS integer LANGUAGE plpgsql AS $$
@@ -300,4 +316,4 @@ BEGIN
     RETURN v_expired;
 END $$;
 GRANT EXECUTE ON FUNCTION payments.begin_invoice, payments.open_invoice, payments.fail_invoice, payments.doubt_invoice,
-    payments.judge_arrival, payments.credit_arrival, payments.expire_invoices TO payments_app;
+    payments.judge_arrival, payments.credit_arrival, payments.credit_arrivals, payments.expire_invoices TO payments_app;

@@ -17,7 +17,7 @@ TABLES = (
 )
 DOWN = """
 DROP FUNCTION payments.begin_invoice, payments.open_invoice, payments.fail_invoice, payments.doubt_invoice,
-    payments.judge_arrival, payments.credit_arrival, payments.expire_invoices;
+    payments.judge_arrival, payments.credit_arrival, payments.credit_arrivals, payments.expire_invoices;
 DROP TABLE payments.arrivals, payments.rail_cursors, payments.invoices, lightning.invoices;
 DROP FUNCTION payments.after_invoice_change;
 DELETE FROM payments.transitions WHERE machine = 'invoice';
