@@ -51,8 +51,10 @@ def read(request: FacilitatorRequest, config: SolanaConfig, *, user_id: str, env
         raise PaymentInvalidError(exact.NO_FEE_PAYER, "extra.feePayer is missing.")
     if fee_payer != config.fee_payer:
         raise PaymentInvalidError(exact.FOREIGN_FEE_PAYER, "extra.feePayer is not this facilitator's.")
-    if memo is not None and (not isinstance(memo, str) or len(memo.encode()) > exact.MAX_MEMO_BYTES):
-        raise PaymentInvalidError(INVALID_REQUIREMENTS, f"extra.memo is no text of {exact.MAX_MEMO_BYTES} bytes.")
+    if memo is not None and not _is_memo(memo):
+        raise PaymentInvalidError(
+            INVALID_REQUIREMENTS, f"extra.memo is no text of at most {exact.MAX_MEMO_BYTES} bytes in UTF-8."
+        )
     wanted = Wanted(
         mint=requirements.asset, pay_to=requirements.payTo, amount=amount, fee_payer=fee_payer, memo=memo or None
     )
@@ -64,6 +66,16 @@ def read(request: FacilitatorRequest, config: SolanaConfig, *, user_id: str, env
         wanted=wanted,
         binding=_digest(environment, user_id, resource, wanted),
     )
+
+
+def _is_memo(value: object) -> bool:
+    """JSON can say what UTF-8 cannot (half of a surrogate pair) and what PostgreSQL cannot keep (NUL)."""
+    if not isinstance(value, str) or "\0" in value:
+        return False
+    try:
+        return len(value.encode()) <= exact.MAX_MEMO_BYTES
+    except UnicodeEncodeError:
+        return False
 
 
 def _amount(requirements: Requirements, version: int) -> int:
