@@ -11,21 +11,27 @@ PLANNING = frozenset({"preview", "pre", "up", "update"})
 def pulumi(context: typer.Context) -> None:
     """Run any Pulumi command by the engine that was chosen, on this checkout's program and state.
 
-    For example: ./railyard pulumi stack output --stack local. The policy pack is added to preview and up.
+    For example: ./railyard pulumi config set railyard:maxFeeMsat 20000. The stack is local unless --stack says another;
+    the policy pack is added to preview and up.
     """
     import os
 
     from operations.checkout import ROOT, State
     from operations.engines import choose_engine, engine_environment, ensure_passphrase, forget_foreign_settings
+    from operations.settings_file import restore
+    from operations.stacks import LOCAL
 
     state = State.of_this_checkout()
     state.make()
     ensure_passphrase(state)
     engine = choose_engine(state, os.environ)
     forget_foreign_settings()
+    # After `down` the settings are beside the state: what is read or changed now is what the next `up` takes.
+    restore(state)
     arguments = with_policies(list(context.args), str(ROOT / "policies"))
     os.chdir(ROOT)
-    os.execve(engine.command, [str(engine.command), *arguments], os.environ | engine_environment(state))  # noqa: S606
+    environment = {"PULUMI_STACK": LOCAL, **os.environ, **engine_environment(state)}
+    os.execve(engine.command, [str(engine.command), *arguments], environment)  # noqa: S606
 
 
 def with_policies(arguments: list[str], pack: str) -> list[str]:

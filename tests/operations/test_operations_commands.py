@@ -121,3 +121,9 @@ def test_help_is_quick(tmp_path: Path) -> None:
     railyard(tmp_path, "--help")
     # 0.2 s alone on the machine; other tests may run beside it.
     assert time.monotonic() - started < 2
+
+
+def test_a_pulumi_command_without_a_stack_is_about_the_local_one(tmp_path: Path) -> None:
+    asked = railyard(tmp_path / "state", "pulumi", "stack", "output")
+    assert asked.returncode != 0
+    assert "'local'" in asked.stderr
