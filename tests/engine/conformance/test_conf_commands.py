@@ -10,8 +10,10 @@ from pathlib import Path
 from tests.engine.conformance.conf_harness import Stack
 from tests.engine.conformance.conf_probe import Probe
 
+# To the shell the second line starts Python, to Python it is a string: a "#!" cannot name a path with a space.
 PLUGIN = """
-#!{python}
+#!/bin/sh
+"exec" "{python}" "$0" "$@"
 import sys
 sys.path.insert(0, {root!r})
 import threading
