@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import shutil
 import sys
 import tempfile
@@ -30,6 +31,16 @@ def wait_until(what: Callable[[], bool], within_seconds: float = 10.0) -> None:
     while not what():
         assert time.monotonic() < deadline, "waited in vain"
         time.sleep(0.02)
+
+
+@pytest.fixture
+def event_loop_of_its_own() -> Iterator[None]:
+    """The SDK asks for the thread's event loop, and tests of coroutines that ran before leave none behind."""
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
+    yield
+    asyncio.set_event_loop(None)
+    loop.close()
 
 
 @pytest.fixture(scope="module")

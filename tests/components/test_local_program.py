@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -66,12 +65,9 @@ def secret_values() -> dict[str, str]:
 
 @pytest.fixture
 def program(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, event_loop_of_its_own: None
 ) -> Iterator[Callable[[bool], tuple[Recorder, dict[str, Any], dict[str, str]]]]:
     """Runs the program; returns what it registered, its outputs and the secrets it was given."""
-    # The SDK asks for the thread's event loop, and tests of coroutines before this one leave none behind.
-    loop = asyncio.new_event_loop()
-    asyncio.set_event_loop(loop)
 
     def run(knows: bool) -> Run:
         recorder, values = Recorder(knows), secret_values()
@@ -89,8 +85,6 @@ def program(
 
     yield run
     pulumi.runtime.set_mocks(Recorder(True))
-    asyncio.set_event_loop(None)
-    loop.close()
 
 
 def unwrapped(value: Any) -> Any:

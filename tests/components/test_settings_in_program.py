@@ -15,7 +15,7 @@ ALL_SECRETS = {f"railyard:{value.key}": f"planted-{value.key}" for value in SECR
 
 
 @pytest.fixture(autouse=True)
-def no_config() -> Any:
+def no_config(event_loop_of_its_own: None) -> Any:
     yield
     set_all_config({}, [])
 
