@@ -6,7 +6,6 @@ import json
 import os
 import pty
 import re
-import resource
 import select
 import signal
 import subprocess
@@ -389,16 +388,17 @@ class TestDisplay:
 class TestCost:
     def test_the_engines_process_stays_below_150_megabytes(self, live_project: Project) -> None:
         live_project.write('for number in range(30):\n    Thing(f"t{number}")\n')
+        # Not getrusage: its largest size is inherited from the process that forked, here pytest.
         program = (
-            "import resource, sys; from pulumi_embedded.cli.main import main; code = main(sys.argv[1:]); "
-            "print(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr); sys.exit(code)"
+            "import sys; from pulumi_embedded.cli.main import main; code = main(sys.argv[1:]); "
+            "peak = next(line for line in open('/proc/self/status') if line.startswith('VmHWM:')); "
+            "print(peak.split()[1], file=sys.stderr); sys.exit(code)"
         )
         done = subprocess.run(
             [sys.executable, "-c", program, "up", "--yes", "--skip-preview"],
             cwd=live_project.folder, env=live_project.environment, capture_output=True, text=True, check=True,
         )  # fmt: skip
-        assert int(done.stderr.split()[-1]) < 150 * 1024, "kilobytes"
-        assert resource.RUSAGE_SELF == 0
+        assert 10 * 1024 < int(done.stderr.split()[-1]) < 150 * 1024, "kilobytes"
 
 
 PACK = """
