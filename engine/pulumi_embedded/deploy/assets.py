@@ -6,15 +6,18 @@ Source: pulumi `sdk/go/common/resource/asset`, `archive`.
 from __future__ import annotations
 
 import hashlib
+import io
 import os
 import posixpath
 import tarfile
 import urllib.parse
 import urllib.request
+import zipfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Protocol
+from typing import IO, Any, Protocol
 
+from pulumi_embedded.deploy.tar_headers import header, padding
 from pulumi_embedded.properties import ARCHIVE_SIG, ASSET_SIG, Properties, signature
 
 _ARCHIVE_SUFFIXES = (".tar", ".tgz", ".tar.gz", ".zip", ".jar")
@@ -34,27 +37,32 @@ def has_unhashed(value: Any) -> bool:
     return isinstance(value, list) and any(has_unhashed(item) for item in value)
 
 
-def with_hashes(value: Any, directory: Path) -> Any:
+def with_hashes(value: Any, directory: Path, key: str = "") -> Any:
     """Return `value` with a hash in every asset and archive; relative paths are below `directory`.
 
     Raises:
         ValueError: a file cannot be read.
     """
     if isinstance(value, list):
-        return [with_hashes(item, directory) for item in value]
+        return [with_hashes(item, directory, key) for item in value]
     if not isinstance(value, dict):
         return value
     kind = signature(value)
+    if kind not in (ASSET_SIG, ARCHIVE_SIG):
+        return {name: with_hashes(item, directory, name) for name, item in value.items()}
+    if value.get("hash"):
+        return value
+    value = {name: item for name, item in value.items() if item != ""}
     try:
-        if kind == ASSET_SIG and not value.get("hash"):
+        if kind == ASSET_SIG:
             return {**value, "hash": _asset_hash(value, directory)}
-        if kind == ARCHIVE_SIG:
-            if value.get("hash"):
-                return value
-            return {**value, "hash": _archive_hash(value, directory)}
+        if isinstance(assets := value.get("assets"), dict):
+            value["assets"] = {name: with_hashes(item, directory, name) for name, item in assets.items()}
+        return {**value, "hash": _archive_hash(value, directory)}
     except OSError as error:
-        raise ValueError(f"failed to compute asset hash: {error.filename}: {error.strerror}") from None
-    return {key: with_hashes(item, directory) for key, item in value.items()}
+        reason = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+        what = "asset" if kind == ASSET_SIG else "archive"
+        raise ValueError(f'failed to compute {what} hash for "{key}": {reason}') from None
 
 
 def _asset_hash(asset: Properties, directory: Path) -> str:
@@ -107,13 +115,9 @@ def _write_tar(archive: Properties, directory: Path, out: _Hash) -> None:
         if name in seen:
             continue
         seen.add(name)
-        info = tarfile.TarInfo(name)
-        info.size = len(data)
-        info.mode = 0o600
-        plain = len(name.encode()) <= tarfile.LENGTH_NAME and name.isascii()
-        out.update(info.tobuf(tarfile.USTAR_FORMAT if plain else tarfile.PAX_FORMAT))
+        out.update(header(name, len(data)))
         out.update(data)
-        out.update(b"\0" * (-len(data) % tarfile.BLOCKSIZE))
+        out.update(padding(len(data)))
     out.update(b"\0" * (2 * tarfile.BLOCKSIZE))
 
 
@@ -128,21 +132,45 @@ def _members(archive: Properties, directory: Path) -> Iterator[tuple[str, bytes]
             else:
                 yield name, b"".join(_asset_chunks(item, directory))
         return
-    path = archive.get("path")
+    path, uri = archive.get("path"), archive.get("uri")
+    if uri:
+        yield from _packed(urllib.parse.urlsplit(uri).path, io.BytesIO(_fetch(uri)))
+        return
     if not path:
-        raise ValueError("an archive has neither assets nor a path")
+        return
     folder = directory / path
-    if str(path).endswith((".tar", ".tgz", ".tar.gz")):
-        with tarfile.open(folder) as tar:
-            for member in tar:
-                file = tar.extractfile(member)
-                if file is not None:
-                    yield member.name, file.read()
+    if str(path).endswith(_ARCHIVE_SUFFIXES):
+        with folder.open("rb") as file:
+            yield from _packed(str(path), file)
         return
     if not folder.is_dir():
         raise ValueError(f"'{folder}' is neither a recognized archive type nor a directory")
     for file_path in _walk(folder):
         yield posixpath.normpath(file_path.relative_to(folder).as_posix()), file_path.read_bytes()
+
+
+def _packed(name: str, file: IO[bytes]) -> Iterator[tuple[str, bytes]]:
+    """Yield the files of a packed archive.
+
+    Raises:
+        ValueError: it is no archive of the kind that its name says.
+    """
+    try:
+        if name.endswith((".zip", ".jar")):
+            with zipfile.ZipFile(file) as packed:
+                for entry in packed.infolist():
+                    if not entry.is_dir():
+                        yield entry.filename, packed.read(entry)
+        elif name.endswith(_ARCHIVE_SUFFIXES):
+            with tarfile.open(fileobj=file) as tar:
+                for member in tar:
+                    data = tar.extractfile(member) if member.isreg() else None
+                    if data is not None:
+                        yield posixpath.normpath(member.name), data.read()
+        else:
+            raise ValueError(f"'{name}' is not a recognized archive type")
+    except (tarfile.TarError, zipfile.BadZipFile) as error:
+        raise ValueError(f"failed to read the archive '{name}': {error}") from None
 
 
 def _walk(folder: Path) -> Iterator[Path]:

@@ -186,7 +186,7 @@ class Executor:
         if counted and not step.internal:
             self.steps_done += 1
             self.changes[op] = self.changes.get(op, 0) + 1
-        refreshed = step.op == REFRESH and deployment.options.refresh
+        refreshed = step.op == REFRESH and (deployment.options.refresh or deployment.is_refresh)
         if deployment.dry_run or step.resource.custom or refreshed or step.op == DELETE:
             emitter.after_step(op, step, planning=deployment.dry_run, internal=step.internal)
 

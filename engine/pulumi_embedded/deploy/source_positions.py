@@ -10,6 +10,9 @@ import urllib.parse
 from pathlib import Path
 from typing import Any
 
+_LAUNCHER = Path(__file__).with_name("run_program.py").as_uri()
+"""What runs a program; its frames say nothing about the program and would name a folder of this machine."""
+
 
 class SourcePositions:
     """Turns the positions in a program's requests into `project:///file#line` texts."""
@@ -20,10 +23,13 @@ class SourcePositions:
 
     def of(self, request: Any) -> tuple[str, list[dict[str, Any]]]:
         """Return the position and the stack trace of a request; frames without a position stay empty."""
-        position = self._text(request.sourcePosition) if request.HasField("sourcePosition") else ""
+        known = request.HasField("sourcePosition") and request.sourcePosition.uri != _LAUNCHER
+        position = self._text(request.sourcePosition) if known else ""
         trace: list[dict[str, Any]] = []
         if request.HasField("stackTrace"):
             for frame in request.stackTrace.frames:
+                if frame.HasField("pc") and frame.pc.uri == _LAUNCHER:
+                    continue
                 text = self._text(frame.pc) if frame.HasField("pc") else ""
                 trace.append({"sourcePosition": text} if text else {})
         return position, trace

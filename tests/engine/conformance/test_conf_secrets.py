@@ -134,9 +134,9 @@ def test_assets_and_archives_are_known_by_their_hash(stack: Stack, probe: Probe)
     inputs = stack.state("a")["inputs"]
     assert inputs["text"]["hash"] == "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824"
     assert inputs["file"]["hash"] == "3a6eb0790f39ac87c94f3856b2dd2c5d110e6811602261a9a923d3bb23adc8b7"
+    assert inputs["archive"]["hash"] == "e1cd225a221f4daf638d3d044298612509875dbc4bb13d7e77f5e43ec50840b8"
     assert (
-        inputs["archive"]["hash"] == "2c1f1e4c9bb4aaa2fc4e7a1b31f4f9bb3b1bd9f0ff6ba2bc5ac1be2e2b7c3d6b"
-        or inputs["archive"]["hash"]
+        inputs["archive"]["assets"]["two"]["hash"] == "25991df0ad1b4b4930491de1089378efdd922b289caf55f0150ab1a36634e9a0"
     )
     stack.settled()
     (stack.folder / "folder" / "b.txt").write_text("changed")
