@@ -7,13 +7,13 @@ ever held over a rail call.
 from __future__ import annotations
 
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any, LiteralString, TypeVar
+from typing import Any, LiteralString, Protocol, TypeVar
 
 import orjson
 import psycopg
-from psycopg import AsyncConnection
+from psycopg import AsyncConnection, AsyncCursor
 from psycopg.abc import Buffer
 from psycopg.adapt import Loader
 from psycopg.rows import DictRow, dict_row
@@ -25,6 +25,7 @@ from payments.errors import ServiceUnavailable
 
 Row = DictRow
 T = TypeVar("T")
+Cursor = AsyncCursor[DictRow]
 # The job queue's functions name their tables without a schema; everything of ours is named in full.
 SEARCH_PATH = "procrastinate,pg_catalog"
 
@@ -45,9 +46,64 @@ def _dumps(value: Any) -> bytes:
     return orjson.dumps(value, default=str)
 
 
+async def _all_rows(cursor: Cursor) -> list[Row]:
+    return await cursor.fetchall()
+
+
+async def _first_row(cursor: Cursor) -> Row | None:
+    return await cursor.fetchone()
+
+
+async def _no_rows(_cursor: Cursor) -> None:
+    return None
+
+
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     connection.adapters.register_loader("numeric", _WholeNumber)
     set_json_loads(orjson.loads, connection)
+
+
+class Queries(Protocol):
+    """What repositories need: `Database` runs each statement as a transaction, `Transaction` all of them in one."""
+
+    async def all(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> list[Row]:
+        """Every row of one statement; `name` labels its time in the metrics."""
+
+    async def one(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> Row | None:
+        """The first row of one statement, None when there is none."""
+
+    async def value(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> Any:
+        """The first column of the first row, None when there is none."""
+
+    async def run(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> None:
+        """One statement whose rows nobody wants."""
+
+
+class Transaction:
+    """Statements of one open transaction. `connection` is there for SQL that a repository of ours already has."""
+
+    def __init__(self, connection: AsyncConnection[DictRow]) -> None:
+        self.connection = connection
+
+    async def all(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> list[Row]:
+        """As `Queries.all`."""
+        with metrics.DB_QUERY_SECONDS.labels(name).time():
+            return await (await self.connection.execute(statement, parameters)).fetchall()
+
+    async def one(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> Row | None:
+        """As `Queries.one`."""
+        with metrics.DB_QUERY_SECONDS.labels(name).time():
+            return await (await self.connection.execute(statement, parameters)).fetchone()
+
+    async def value(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> Any:
+        """As `Queries.value`."""
+        row = await self.one(statement, parameters, name=name)
+        return next(iter(row.values())) if row else None
+
+    async def run(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> None:
+        """As `Queries.run`."""
+        with metrics.DB_QUERY_SECONDS.labels(name).time():
+            await self.connection.execute(statement, parameters)
 
 
 class Database:
@@ -115,23 +171,36 @@ class Database:
         async with self.connection() as connection, connection.transaction():
             yield connection
 
+    @asynccontextmanager
+    async def statements(self) -> AsyncIterator[Transaction]:
+        """Statements inside one transaction, committed at the end."""
+        async with self.transaction() as connection:
+            yield Transaction(connection)
+
     async def all(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> list[Row]:
         """Every row of one statement; `name` labels its time in the metrics."""
-        started = time.perf_counter()
-        async with self.connection() as connection:
-            cursor = await connection.execute(statement, parameters)
-            rows = await cursor.fetchall()
-        metrics.DB_QUERY_SECONDS.labels(name).observe(time.perf_counter() - started)
-        return rows
+        return await self._execute(statement, parameters, name, _all_rows)
 
     async def one(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> Row | None:
         """The first row of one statement, None when there is none."""
-        started = time.perf_counter()
-        async with self.connection() as connection:
-            cursor = await connection.execute(statement, parameters)
-            row = await cursor.fetchone()
-        metrics.DB_QUERY_SECONDS.labels(name).observe(time.perf_counter() - started)
-        return row
+        return await self._execute(statement, parameters, name, _first_row)
+
+    async def _execute(
+        self, statement: LiteralString, parameters: Sequence[Any], name: str, read: Callable[[Cursor], Awaitable[T]]
+    ) -> T:
+        """One statement, which is one transaction: broken off by PostgreSQL to end a deadlock, it is tried again."""
+        for tries_left in (2, 1, 0):
+            started = time.perf_counter()
+            try:
+                async with self.connection() as connection:
+                    found = await read(await connection.execute(statement, parameters))
+            except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
+                if not tries_left:
+                    raise
+                continue
+            metrics.DB_QUERY_SECONDS.labels(name).observe(time.perf_counter() - started)
+            return found
+        raise AssertionError("the last try returns or raises")
 
     async def value(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> Any:
         """The first column of the first row, None when there is none."""
@@ -139,11 +208,8 @@ class Database:
         return next(iter(row.values())) if row else None
 
     async def run(self, statement: LiteralString, parameters: Sequence[Any] = (), *, name: str) -> None:
-        """One statement without rows."""
-        started = time.perf_counter()
-        async with self.connection() as connection:
-            await connection.execute(statement, parameters)
-        metrics.DB_QUERY_SECONDS.labels(name).observe(time.perf_counter() - started)
+        """One statement whose rows nobody wants."""
+        await self._execute(statement, parameters, name, _no_rows)
 
     def measure_pool(self) -> None:
         """Write the pool's figures into the metrics."""

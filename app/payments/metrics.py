@@ -47,6 +47,9 @@ OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest row not yet relayed.
 JOBS = Counter("jobs_total", "Jobs that ended.", ["job", "outcome"])
 UNKNOWN_JOBS = Counter("jobs_unknown_total", "Jobs that this release does not know and gave back.", ["job"])
 TAKEN_OVER = Counter("attempts_taken_over_total", "Attempts whose lease ran out, by what was found.", ["rail", "found"])
+WEBHOOKS = Counter("webhook_attempts_total", "Attempts to deliver, by what came of them.", ["state"])
+WEBHOOKS_DUE = Gauge("webhooks_due", "Deliveries that are due now.", multiprocess_mode="livemax")
+WEBHOOK_LAG = Gauge("webhook_lag_seconds", "Age of the oldest due delivery.", multiprocess_mode="livemax")
 DUPLICATES = Counter("idempotency_total", "Requests with an Idempotency-Key.", ["outcome"])
 
 

@@ -43,18 +43,21 @@ from tests.app.memory_rail import MemoryRail
 
 FUNDS = 10**7
 FEE = 7
-Trouble = Literal["none", "unavailable", "unknown_before", "unknown_after", "refused", "in_flight", "dead"]
+LATE_SECONDS = 0.01
+Trouble = Literal["none", "slow", "unavailable", "unknown_before", "unknown_after", "refused", "in_flight", "dead"]
 OperationKind = Literal["invoice", "accept", "send", "sweep", "arrive", "again"]
 
 
 @dataclass(frozen=True)
 class Operation:
-    """`subject` picks the key or the payment; `cut` is the await to cancel at, 0 for none."""
+    """`subject` picks the key or the payment; `cut` is the await to cancel at, 0 for none; `late` begins in the middle
+    of the others."""
 
     kind: OperationKind
     subject: int
     cut: int
     amount: int = 1000
+    late: bool = False
 
 
 @dataclass(frozen=True)
@@ -68,20 +71,41 @@ class Step:
 
 OPERATIONS = st.builds(
     Operation,
-    kind=st.sampled_from(("invoice", "accept", "send", "send", "sweep", "arrive", "again")),
+    kind=st.sampled_from(("invoice", "accept", "send", "send", "send", "sweep", "sweep", "arrive", "again")),
     subject=st.integers(0, 2),
-    cut=st.sampled_from((0, 0, 0, 1, 2, 3, 4, 5, 6)),
+    cut=st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6)),
     amount=st.sampled_from((1000, 1000, 999, 1001)),
+    late=st.booleans(),
 )
-STEPS = st.builds(
+# Where a wrong lease or a missing index would show: two at once on one subject while the rail is slow.
+COLLISIONS = st.builds(
+    lambda pair, subject, trouble: Step(
+        (Operation(pair[0], subject, 0), Operation(pair[1], subject, 0, late=True)), trouble, time_passes=False
+    ),
+    pair=st.sampled_from((("send", "sweep"), ("send", "send"), ("invoice", "invoice"), ("arrive", "again"))),
+    subject=st.integers(0, 2),
+    trouble=st.sampled_from(("slow", "unknown_after")),
+)
+ANY_STEPS = st.builds(
     Step,
-    operations=st.lists(OPERATIONS, min_size=1, max_size=4).map(tuple),
+    operations=st.lists(OPERATIONS, min_size=2, max_size=5).map(tuple),
     trouble=st.sampled_from(
-        ("none", "none", "unavailable", "unknown_before", "unknown_after", "refused", "in_flight", "dead")
+        (
+            "none",
+            "none",
+            "unavailable",
+            "unknown_before",
+            "unknown_after",
+            "unknown_after",
+            "refused",
+            "in_flight",
+            "dead",
+        )
     ),
     time_passes=st.booleans(),
 )
-SCHEDULES = st.lists(STEPS, min_size=1, max_size=8)
+STEPS = st.one_of(ANY_STEPS, COLLISIONS)
+SCHEDULES = st.lists(STEPS, min_size=3, max_size=8)
 
 
 class CountingRail(MemoryRail):
@@ -113,6 +137,8 @@ class CountingRail(MemoryRail):
         await asyncio.sleep(0)
         if error := self._error("before"):
             raise error
+        if self.trouble == "slow":
+            await asyncio.sleep(5 * LATE_SECONDS)
         # From here to the answer nothing is awaited: the rail itself does not forget what it did.
         self.sent[prepared.rail_id] += 1
         outcome = Outcome(OutcomeState.SUCCEEDED, fee=FEE, proof={"preimage": "00"})
@@ -250,14 +276,17 @@ class World:
         return made[operation.kind]()
 
     async def _run(self, operation: Operation) -> None:
+        if operation.late:
+            await asyncio.sleep(LATE_SECONDS)
         try:
             await interrupt_at(operation.cut, self._coroutine(operation))
         except Interrupted:
             return
 
     async def run(self, schedule: list[Step]) -> None:
-        """Accept a payment, run a schedule, let everything heal, and look."""
-        await self.accept(0)
+        """Accept payments, run a schedule, let everything heal, and look."""
+        for subject in range(3):
+            await self.accept(subject)
         for step in schedule:
             self.rail.trouble = step.trouble
             await asyncio.gather(*(self._run(operation) for operation in step.operations))

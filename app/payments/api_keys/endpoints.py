@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Request
+from fastapi import APIRouter, Request
 
 from payments.api_keys import service
 from payments.api_keys.schemas import ApiKeyList, ApiKeyView, CreatedApiKey, NewApiKey
@@ -19,7 +18,7 @@ from payments.errors import (
     Unauthorized,
     documented,
 )
-from payments.idempotency.service import key_of_request
+from payments.web.answers import IdempotencyHeader, key_of
 from payments.web.callers import Admin, KeyMaker, core_of
 from payments.web.strict_json import StrictRoute
 
@@ -35,17 +34,11 @@ _COMMON = (Unauthorized, Forbidden, RateLimited, ServiceUnavailable)
     response_model_exclude_none=True,
 )
 async def create_api_key(
-    request: Request, new: NewApiKey, caller: KeyMaker, idempotency_key: Annotated[str | None, Header()] = None
+    request: Request, new: NewApiKey, caller: KeyMaker, idempotency_key: IdempotencyHeader = None
 ) -> CreatedApiKey:
     """Make an API key, with the bootstrap credential or an admin key. Its secret is shown this once."""
     core = core_of(request)
-    key = key_of_request(
-        caller=caller,
-        route="POST /api-keys",
-        header=idempotency_key,
-        raw_body=await request.body(),
-        clock=core.clock,
-    )
+    key = await key_of(request, caller, idempotency_key)
     return await service.create(core, caller, new, key)
 
 

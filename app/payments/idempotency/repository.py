@@ -7,7 +7,7 @@ from uuid import UUID
 from psycopg import AsyncConnection
 from psycopg.rows import DictRow
 
-from payments.database import Database, Row, jsonb
+from payments.database import Database, Queries, Row, jsonb
 from payments.idempotency.schemas import Answer, Claim, ClaimOutcome, IdempotencyKey
 
 
@@ -20,7 +20,7 @@ def claim_of(row: Row | None) -> Claim:
     return Claim(ClaimOutcome(row["outcome"]), row["subject_id"], row["retry_after_seconds"] or 0.0, answer)
 
 
-async def claim(database: Database, key: IdempotencyKey, subject_id: UUID, lease_seconds: float) -> Claim:
+async def claim(database: Queries, key: IdempotencyKey, subject_id: UUID, lease_seconds: float) -> Claim:
     """Claim `key` for `lease_seconds`; `subject_id` is what a later holder will look up."""
     row = await database.one(
         "SELECT * FROM payments.claim_key(%s, %s, %s, %s, %s, %s, %s, %s)",

@@ -10,13 +10,20 @@ from typing import TYPE_CHECKING
 
 from payments import metrics
 from payments.errors import Conflict, InvalidInput
-from payments.idempotency.schemas import Claim, ClaimOutcome, IdempotencyKey, fingerprint
+from payments.idempotency import repository
+from payments.idempotency.schemas import Answer, Claim, ClaimOutcome, IdempotencyKey, fingerprint
 
 if TYPE_CHECKING:
     from payments.api_keys.schemas import Caller
     from payments.clock import Clock
+    from payments.core import Core
+    from payments.database import Transaction
 
 WAIT_SECONDS = 1.0
+OTHER_REQUEST = (
+    "This Idempotency-Key was used with another request: use a new one for a new request, or send the first body again."
+)
+STILL_RUNNING = "A request with this Idempotency-Key is still running: ask again."
 MAXIMUM_KEY_LENGTH = 255
 
 
@@ -51,6 +58,32 @@ def key_of_request(
     )
 
 
+async def in_one_transaction(
+    core: Core, key: IdempotencyKey, effect: Callable[[Transaction], Awaitable[Answer]]
+) -> Answer:
+    """A request without a rail call: key, effect and stored answer in one transaction.
+
+    A duplicate that comes meanwhile waits for the commit of the first, which takes milliseconds, and gets its answer.
+
+    Raises:
+        Conflict: the key came with another body before.
+    """
+    async with core.database.statements() as transaction:
+        if key.key is None:
+            return await effect(transaction)
+        claim = await repository.claim(transaction, key, key.token, core.settings.lease_seconds)
+        metrics.DUPLICATES.labels(claim.outcome.value).inc()
+        if claim.outcome is ClaimOutcome.MISMATCH:
+            raise Conflict(OTHER_REQUEST)
+        if claim.answer is not None:
+            return claim.answer
+        if claim.outcome is ClaimOutcome.IN_FLIGHT:
+            raise Conflict(STILL_RUNNING, headers={"Retry-After": "1"})
+        answer = await effect(transaction)
+        await repository.complete_within(transaction.connection, key, answer)
+        return answer
+
+
 async def settle_claim(attempt: Callable[[], Awaitable[Claim]]) -> Claim:
     """Claim with `attempt`, which is called again while another request holds the key, for up to a second.
 
@@ -65,18 +98,13 @@ async def settle_claim(attempt: Callable[[], Awaitable[Claim]]) -> Claim:
         claim = await attempt()
         if claim.outcome is ClaimOutcome.MISMATCH:
             metrics.DUPLICATES.labels("mismatch").inc()
-            raise Conflict(
-                "This Idempotency-Key was used with another request: use a new one for a new request, or send the "
-                "first body again."
-            )
+            raise Conflict(OTHER_REQUEST)
         if claim.outcome is not ClaimOutcome.IN_FLIGHT:
             metrics.DUPLICATES.labels(claim.outcome.value).inc()
             return claim
         if time.monotonic() + pause > deadline:
             metrics.DUPLICATES.labels("in_flight").inc()
             wait = max(1, min(math.ceil(claim.retry_after_seconds), 60))
-            raise Conflict(
-                "A request with this Idempotency-Key is still running: ask again.", headers={"Retry-After": str(wait)}
-            )
+            raise Conflict(STILL_RUNNING, headers={"Retry-After": str(wait)})
         await asyncio.sleep(pause)
         pause = min(pause * 1.5, 0.15)

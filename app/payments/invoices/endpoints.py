@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Path, Query, Request, Response
+from fastapi import APIRouter, Path, Query, Request, Response
 
 from payments.clock import iso
 from payments.errors import (
@@ -19,7 +19,6 @@ from payments.errors import (
     Unauthorized,
     documented,
 )
-from payments.idempotency.service import key_of_request
 from payments.invoices import service
 from payments.invoices.schemas import (
     MSAT_PER_SAT,
@@ -31,14 +30,13 @@ from payments.invoices.schemas import (
     NewInvoice,
     NewLightningInvoice,
 )
-from payments.web.answers import send
+from payments.web.answers import IdempotencyHeader, key_of, send
 from payments.web.callers import InvoiceWriter, Reader, core_of
 from payments.web.strict_json import StrictRoute
 
 router = APIRouter(tags=["invoices"], route_class=StrictRoute)
 _COMMON = (Unauthorized, Forbidden, RateLimited, ServiceUnavailable)
 _MAKING = documented(InvalidInput, NotFound, Conflict, PaymentFailed, *_COMMON)
-IdempotencyHeader = Annotated[str | None, Header(alias="Idempotency-Key", max_length=255)]
 
 
 def _guide_view(invoice: Invoice) -> dict[str, str]:
@@ -56,13 +54,7 @@ async def create_lightning_invoice(
 ) -> Response:
     """Make a Lightning invoice (the MSTY guide's endpoint)."""
     core = core_of(request)
-    key = key_of_request(
-        caller=caller,
-        route="POST /api/lightning/create-invoice",
-        header=idempotency_key,
-        raw_body=await request.body(),
-        clock=core.clock,
-    )
+    key = await key_of(request, caller, idempotency_key)
     order = NewInvoice(rail="lnd", asset="BTC", amount=new.amount * MSAT_PER_SAT, memo=new.memo)
     return send(request, await service.create(core, caller, order, key, status=200, render=_guide_view))
 
@@ -73,13 +65,7 @@ async def create_invoice(
 ) -> Response:
     """Make an invoice on a rail."""
     core = core_of(request)
-    key = key_of_request(
-        caller=caller,
-        route="POST /v1/invoices",
-        header=idempotency_key,
-        raw_body=await request.body(),
-        clock=core.clock,
-    )
+    key = await key_of(request, caller, idempotency_key)
     answer = await service.create(
         core, caller, new, key, status=201, render=lambda invoice: InvoiceView.of(invoice).model_dump(mode="json")
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Annotated
 from uuid import UUID
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Query, Request, Response
 
 from payments.errors import (
     Conflict,
@@ -18,10 +18,9 @@ from payments.errors import (
     Unauthorized,
     documented,
 )
-from payments.idempotency.service import key_of_request
 from payments.payouts import service
 from payments.payouts.schemas import NewPayment, PaymentList, PaymentState, PaymentView
-from payments.web.answers import send
+from payments.web.answers import IdempotencyHeader, key_of, send
 from payments.web.callers import Payer, Reader, core_of
 from payments.web.strict_json import StrictRoute
 
@@ -39,18 +38,11 @@ async def create_payment(
     request: Request,
     new: NewPayment,
     caller: Payer,
-    idempotency_key: Annotated[str | None, Header(alias="Idempotency-Key", description="Required.")] = None,
+    idempotency_key: IdempotencyHeader = None,
 ) -> Response:
     """Send a payment. It is accepted here and sent by the worker: ask for it until its status is final."""
     core = core_of(request)
-    key = key_of_request(
-        caller=caller,
-        route="POST /v1/payments",
-        header=idempotency_key,
-        raw_body=await request.body(),
-        clock=core.clock,
-        required=True,
-    )
+    key = await key_of(request, caller, idempotency_key, required=True)
     return send(request, await service.create(core, caller, new, key))
 
 

@@ -1,10 +1,42 @@
-"""Stored answers on the wire: the bytes as they were stored, so that a replay is byte-equal."""
+"""Keys and stored answers on the wire: the bytes as they were stored, so that a replay is byte-equal."""
 
 from __future__ import annotations
 
-from fastapi import Request, Response
+from typing import Annotated
 
-from payments.idempotency.schemas import Answer
+from fastapi import Header, Request, Response
+
+from payments.api_keys.schemas import Caller
+from payments.idempotency.schemas import Answer, IdempotencyKey
+from payments.idempotency.service import key_of_request
+from payments.web.callers import core_of
+
+IdempotencyHeader = Annotated[
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        description="1 to 255 characters. When the same request is sent again with it, nothing happens twice and the "
+        "stored answer is replayed, for 30 days.",
+    ),
+]
+
+
+async def key_of(request: Request, caller: Caller, header: str | None, *, required: bool = False) -> IdempotencyKey:
+    """The request's Idempotency-Key; it belongs to the caller and the route's template. Path parameters count as body.
+
+    Raises:
+        InvalidInput: missing though required, or malformed.
+    """
+    template = getattr(request.scope.get("route"), "path", request.url.path)
+    parameters = "".join(f"{name}={value}\n" for name, value in sorted(request.path_params.items()))
+    return key_of_request(
+        caller=caller,
+        route=f"{request.method} {template}",
+        header=header,
+        raw_body=parameters.encode() + await request.body(),
+        clock=core_of(request).clock,
+        required=required,
+    )
 
 
 def send(request: Request, answer: Answer) -> Response:

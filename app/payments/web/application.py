@@ -28,6 +28,8 @@ ROUTERS = (
     "payments.invoices.endpoints",
     "payments.payouts.endpoints",
     "payments.ledger.endpoints",
+    "payments.events.endpoints",
+    "payments.webhooks.endpoints",
     "payments.x402.endpoints",
 )
 _INVALID_INPUT = {

@@ -115,6 +115,7 @@ async def limit_public(request: Request) -> None:
 
 Public = Depends(limit_public)
 Reader = Annotated[Caller, Depends(Admission(Scope.READ))]
+Writer = Annotated[Caller, Depends(Admission(Scope.WRITE))]
 InvoiceWriter = Annotated[Caller, Depends(Admission(Scope.WRITE, moves_money=True, address_scope="create_invoice"))]
 Verifier = Annotated[Caller, Depends(Admission(Scope.READ, key_scope="verify"))]
 Settler = Annotated[Caller, Depends(Admission(Scope.WRITE, moves_money=True, key_scope="verify"))]

@@ -14,6 +14,7 @@ TASKS = (
     "payments.payouts.tasks",
     "payments.idempotency.tasks",
     "payments.ledger.tasks",
+    "payments.webhooks.tasks",
     "payments.x402.tasks",
     "payments.rails.lnd.tasks",
 )

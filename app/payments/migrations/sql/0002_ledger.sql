@@ -149,9 +149,11 @@ BEGIN
     INSERT INTO payments.journals (kind, source, memo) VALUES (p_kind, p_source, p_memo)
         ON CONFLICT (kind, source) DO NOTHING RETURNING id INTO v_journal;
     IF v_journal IS NOT NULL THEN
+        -- In one order for everybody: two transactions that both make the same accounts must not wait for each other.
         INSERT INTO payments.entries (journal_id, account_id, asset, amount)
             SELECT v_journal, payments.account_id(l.code, l.asset), l.asset, l.amount
-            FROM unnest(p_codes, p_assets, p_amounts) AS l(code, asset, amount) WHERE l.amount <> 0;
+            FROM (SELECT * FROM unnest(p_codes, p_assets, p_amounts) AS u(code, asset, amount) WHERE u.amount <> 0
+                ORDER BY u.code COLLATE "C", u.asset COLLATE "C" OFFSET 0) l;
     END IF;
     RETURN v_journal;
 END $$;

@@ -1,0 +1,1 @@
+"""What happened, for its owner: GET /v1/events."""
