@@ -1,4 +1,4 @@
-"""The command: python -m payments serve | work | migrate [--to REVISION] | schema-window | openapi."""
+"""The command: python -m payments serve | work | migrate [--to REVISION] | schema-window | openapi | audit verify."""
 
 from __future__ import annotations
 
@@ -42,6 +42,30 @@ def _openapi() -> int:
     return 0
 
 
+def _audit_verify() -> int:
+    import asyncio
+
+    from payments.audit import repository
+    from payments.database import Database
+
+    settings = load(Command.AUDIT)
+    assert settings.database_url is not None
+
+    async def verify() -> int:
+        assert settings.database_url is not None
+        database = Database(settings.database_url.get_secret_value(), size=1, timeout_seconds=10, name="audit")
+        await database.open()
+        try:
+            breaks = await repository.breaks(database)
+            figures = await repository.figures(database)
+        finally:
+            await database.close()
+        print(json.dumps({"ok": not breaks, "breaks": breaks, **figures}))  # noqa: T201
+        return 1 if breaks else 0
+
+    return asyncio.run(verify())
+
+
 def _run(command: Command) -> int:
     settings = load(command)
     with contextlib.ExitStack() as cleaning:
@@ -69,6 +93,8 @@ def main(arguments: list[str]) -> int:
     migrating.add_argument("--to", default="head", metavar="REVISION", help="its number; the newest when absent")
     commands.add_parser("schema-window", help="print the schemas this release runs on")
     commands.add_parser("openapi", help="print the API's OpenAPI document")
+    auditing = commands.add_parser("audit", help="look at the audit log").add_subparsers(dest="what", required=True)
+    auditing.add_parser("verify", help="recompute its roots; exit status 1 when a row was changed, removed or added")
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "migrate":
@@ -77,6 +103,8 @@ def main(arguments: list[str]) -> int:
             return _schema_window()
         if chosen.command == "openapi":
             return _openapi()
+        if chosen.command == "audit":
+            return _audit_verify()
         return _run(Command(chosen.command))
     except SettingsError as error:
         for problem in error.problems:

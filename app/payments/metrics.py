@@ -47,6 +47,8 @@ OUTBOX_LAG = Gauge("outbox_lag_seconds", "Age of the oldest row not yet relayed.
 JOBS = Counter("jobs_total", "Jobs that ended.", ["job", "outcome"])
 UNKNOWN_JOBS = Counter("jobs_unknown_total", "Jobs that this release does not know and gave back.", ["job"])
 TAKEN_OVER = Counter("attempts_taken_over_total", "Attempts whose lease ran out, by what was found.", ["rail", "found"])
+AUDIT_UNSEALED = Gauge("audit_unsealed_seconds", "Age of the oldest unsealed row.", multiprocess_mode="livemax")
+AUDIT_BREAKS = Gauge("audit_breaks", "Roots that the rows no longer lead to.", multiprocess_mode="livemax")
 WEBHOOKS = Counter("webhook_attempts_total", "Attempts to deliver, by what came of them.", ["state"])
 WEBHOOKS_DUE = Gauge("webhooks_due", "Deliveries that are due now.", multiprocess_mode="livemax")
 WEBHOOK_LAG = Gauge("webhook_lag_seconds", "Age of the oldest due delivery.", multiprocess_mode="livemax")

@@ -42,12 +42,14 @@ class Command(enum.StrEnum):
     SERVE = "serve"
     WORK = "work"
     MIGRATE = "migrate"
+    AUDIT = "audit"
 
 
 REQUIRED = {
     Command.SERVE: ("DATABASE_URL", "REDIS_URL", "JWT_SECRET", "API_KEY_PEPPER", "INVOICE_SECRET"),
     Command.WORK: ("DATABASE_URL", "REDIS_URL", "INVOICE_SECRET"),
     Command.MIGRATE: ("DATABASE_OWNER_URL",),
+    Command.AUDIT: ("DATABASE_URL",),
 }
 
 

@@ -15,6 +15,7 @@ TASKS = (
     "payments.idempotency.tasks",
     "payments.ledger.tasks",
     "payments.webhooks.tasks",
+    "payments.audit.tasks",
     "payments.x402.tasks",
     "payments.rails.lnd.tasks",
 )
