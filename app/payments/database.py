@@ -122,7 +122,9 @@ class Database:
                 "autocommit": True,
                 "row_factory": dict_row,
                 "application_name": name,
-                "options": f"-c search_path={SEARCH_PATH} -c statement_timeout=15000",
+                "options": f"-c search_path={SEARCH_PATH} -c statement_timeout=15000 "
+                # A process that is frozen in the middle of a transaction must not hold its locks for ever.
+                "-c idle_in_transaction_session_timeout=30000",
                 "connect_timeout": 5,
                 "prepare_threshold": 2,
             },

@@ -187,10 +187,10 @@ def without_dangling(resources: list[ResourceState]) -> list[ResourceState]:
         changes: dict[str, Any] = {}
         if any(urn not in seen for urn in state.dependencies):
             changes["dependencies"] = [urn for urn in state.dependencies if urn in seen]
-        if any(urn not in seen for urns in state.property_dependencies.values() for urn in urns):
-            changes["property_dependencies"] = {
-                key: [urn for urn in urns if urn in seen] for key, urns in state.property_dependencies.items()
-            }
+        known = {key: [urn for urn in urns if urn in seen] for key, urns in state.property_dependencies.items()}
+        known = {key: urns for key, urns in known.items() if urns}
+        if known != state.property_dependencies:
+            changes["property_dependencies"] = known
         if any(urn not in seen for urn in state.replace_with):
             changes["replace_with"] = [urn for urn in state.replace_with if urn in seen]
         if state.deleted_with and state.deleted_with not in seen:
@@ -235,9 +235,7 @@ def _normalised(resources: list[ResourceState]) -> list[ResourceState]:
                 parent=now(state.parent),
                 provider=provider,
                 dependencies=[now(urn) for urn in state.dependencies],
-                property_dependencies={
-                    key: [now(urn) for urn in urns] for key, urns in state.property_dependencies.items()
-                },
+                property_dependencies=_renamed(state.property_dependencies, aliased),
                 deleted_with=now(state.deleted_with),
                 replace_with=[now(urn) for urn in state.replace_with],
                 view_of=now(state.view_of),
@@ -245,3 +243,10 @@ def _normalised(resources: list[ResourceState]) -> list[ResourceState]:
             )
         )
     return result
+
+
+def _renamed(dependencies: dict[str, list[str]], names: dict[str, str]) -> dict[str, list[str]]:
+    """Rename in property dependencies; as in the CLI, the empty ones go when another changes."""
+    if not any(urn in names for urns in dependencies.values() for urn in urns):
+        return dependencies
+    return {key: [names.get(urn, urn) for urn in urns] for key, urns in dependencies.items() if urns}

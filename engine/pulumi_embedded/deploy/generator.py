@@ -551,7 +551,7 @@ class Generator:
         self._carried.append(SameStep.untargeted_of(self.deployment, old))
 
     def validated(self, steps: list[Step]) -> list[Step]:
-        """Put what has to come first in front, and refuse steps that need something `--target` leaves out."""
+        """Put what has to come first in front, and refuse steps that need something that is left out."""
         if self._carried:
             carried, self._carried = self._carried, []
             first = [step for step in carried if not self.has_step(step.urn) and not self.is_operated_on(step.urn)]
@@ -559,15 +559,17 @@ class Generator:
                 self.urns.add(step.urn)
                 self.sames.add(step.urn)
             steps = [*first, *steps]
-        if not self.deployment.targets.constrained and not self.deployment.replace_targets.constrained:
+        if self.deployment.targets.constrained or self.deployment.replace_targets.constrained:
+            left_out = "was was not specified in --target list"
+        elif self.deployment.excludes.constrained:
+            left_out = "does not exist yet and is left out by --exclude"
+        else:
             return steps
         for step in steps:
             if step.new is None or step.skipped_create:
                 continue
             for urn in sorted(dependency_urns(step.new) & self.skipped_creates):
-                self.deployment.emitter.error(
-                    f"Resource '{step.urn}' depends on '{urn}' which was was not specified in --target list.", step.urn
-                )
+                self.deployment.emitter.error(f"Resource '{step.urn}' depends on '{urn}' which {left_out}.", step.urn)
                 self.failed = True
                 if not self.deployment.dry_run:
                     raise BailError

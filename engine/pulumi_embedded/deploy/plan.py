@@ -178,8 +178,7 @@ class Plan:
                 await deployment.executor.run(sames)
             await self._delete(deletion.schedule(deletes))
         except BailError:
-            deployment.failed = True
-            deployment.executor.stop()
+            deployment.generator.failed = True
         except (ProviderError, ValueError) as error:
             deployment.emitter.error(str(error))
             deployment.failed = True

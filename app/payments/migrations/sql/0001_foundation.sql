@@ -37,9 +37,11 @@ GRANT SELECT ON payments.schema_revisions TO payments_app, payments_reader;
 
 -- Who did what. Written by triggers in the transaction of the change itself; the sealer chains roots over it later.
 CREATE TABLE payments.audit_log (
+    -- First, because defaults are evaluated in this order: a row's transaction has its number before the row has its id,
+    -- so whoever sees an id given out and then takes a snapshot knows which transactions could still bring that row.
+    written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
     id bigint GENERATED ALWAYS AS IDENTITY PRIMARY KEY,
     at timestamptz NOT NULL DEFAULT clock_timestamp(),
-    written_by xid8 NOT NULL DEFAULT pg_current_xact_id(),
     actor text NOT NULL,
     cause text NOT NULL,
     action text NOT NULL,

@@ -47,11 +47,15 @@ INSERT INTO payments.transitions VALUES
 CREATE TRIGGER delivery_transitions BEFORE UPDATE OF state ON payments.webhook_deliveries FOR EACH ROW
     WHEN (OLD.state IS DISTINCT FROM NEW.state) EXECUTE FUNCTION payments.check_transition('delivery');
 
--- Which transaction recorded an event: a reader leaves out those that may still be joined by earlier positions.
-ALTER TABLE payments.events ADD COLUMN recorded_by xid8 NOT NULL DEFAULT pg_current_xact_id();
-
--- Record the outbox's events, make their deliveries, and hand its jobs to the caller.
-CREATE OR REPLACE FUNCTION payments.take_outbox(p_limit integer) RETURNS SETOF payments.outbox LANGUAGE sql AS $$
+-- Record the outbox's events, make their deliveries, and hand its jobs to the caller. One relay at a time, until its
+-- commit: so events get their positions in the order in which they become visible, and a reader who goes on after the
+-- last position it saw misses none. A relay that finds another at work has nothing to do.
+CREATE OR REPLACE FUNCTION payments.take_outbox(p_limit integer) RETURNS SETOF payments.outbox LANGUAGE plpgsql AS $$
+BEGIN
+    IF NOT pg_try_advisory_xact_lock(727005, 1) THEN
+        RETURN;
+    END IF;
+    RETURN QUERY
     WITH taken AS (
         DELETE FROM payments.outbox WHERE id IN (
             SELECT id FROM payments.outbox ORDER BY id LIMIT p_limit FOR UPDATE SKIP LOCKED) RETURNING *
@@ -66,8 +70,8 @@ CREATE OR REPLACE FUNCTION payments.take_outbox(p_limit integer) RETURNS SETOF p
                 ON w.user_id = r.user_id AND w.environment = r.environment AND w.enabled
                 AND (cardinality(w.event_types) = 0 OR r.name = ANY (w.event_types))
     )
-    SELECT * FROM taken
-$$;
+    SELECT * FROM taken;
+END $$;
 
 -- Deliveries that are due, held by p_token for p_lease_seconds. One endpoint gets its events in order: only the oldest
 -- delivery that is still pending of an endpoint's object is taken.

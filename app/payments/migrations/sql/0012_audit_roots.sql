@@ -22,10 +22,13 @@ $$;
 
 -- Which id has been given out last, and the transaction that comes next: once every transaction before that one has
 -- ended, no row up to that id can appear any more.
-CREATE FUNCTION payments.audit_candidate() RETURNS TABLE (through_id bigint, next_transaction xid8) LANGUAGE sql AS $$
-    SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END, pg_snapshot_xmax(pg_current_snapshot())
-    FROM payments.audit_log_id_seq s
-$$;
+CREATE FUNCTION payments.audit_candidate(OUT through_id bigint, OUT next_transaction xid8) LANGUAGE plpgsql AS $$
+BEGIN
+    SELECT CASE WHEN s.is_called THEN s.last_value ELSE 0 END INTO through_id FROM payments.audit_log_id_seq s;
+    -- Our own number: whatever could still write an id that was given out before has a lower one. (A snapshot's xmax
+    -- will not do: it follows the last transaction that ended, not the last that began.)
+    next_transaction := pg_current_xact_id();
+END $$;
 
 -- Seal up to p_through if every transaction before p_next_transaction has ended. NULL: not yet, or nothing new.
 CREATE FUNCTION payments.seal_audit(p_through bigint, p_next_transaction xid8) RETURNS bigint LANGUAGE plpgsql AS $$

@@ -14,7 +14,8 @@ COMPATIBLE_FROM = "0010"
 TABLES = ("payments.webhook_endpoints", "payments.webhook_deliveries")
 DOWN = """
 DROP FUNCTION payments.take_deliveries, payments.finish_delivery;
-CREATE OR REPLACE FUNCTION payments.take_outbox(p_limit integer) RETURNS SETOF payments.outbox LANGUAGE sql AS $$
+DROP FUNCTION payments.take_outbox;
+CREATE FUNCTION payments.take_outbox(p_limit integer) RETURNS SETOF payments.outbox LANGUAGE sql AS $$
     WITH taken AS (
         DELETE FROM payments.outbox WHERE id IN (
             SELECT id FROM payments.outbox ORDER BY id LIMIT p_limit FOR UPDATE SKIP LOCKED) RETURNING *
@@ -25,8 +26,8 @@ CREATE OR REPLACE FUNCTION payments.take_outbox(p_limit integer) RETURNS SETOF p
     )
     SELECT * FROM taken
 $$;
+GRANT EXECUTE ON FUNCTION payments.take_outbox TO payments_app;
 DROP TABLE payments.webhook_deliveries, payments.webhook_endpoints;
-ALTER TABLE payments.events DROP COLUMN recorded_by;
 DELETE FROM payments.transitions WHERE machine = 'delivery';
 """
 
