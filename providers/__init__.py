@@ -1,0 +1,1 @@
+"""Offline provider processes for emulated stacks, a folder a package. They reach loopback alone."""
