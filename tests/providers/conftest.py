@@ -30,7 +30,7 @@ def stack_of(tmp_path: Path, pulumi_home: Path) -> Iterator[StackOf]:
             attached = []
             for provider in providers:
                 server, port = start(provider)
-                cleanup.callback(lambda running=server: running.stop(grace=None).wait())
+                cleanup.callback(server.stop, None)
                 attached.append(f"{provider.package}:{port}")
             folder, backend = tmp_path / "project", tmp_path / "backend"
             folder.mkdir()
