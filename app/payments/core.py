@@ -15,6 +15,7 @@ from payments.settings import Settings
 
 if TYPE_CHECKING:
     from payments.api_keys.service import KeyRing
+    from payments.tokens.verifier import TokenVerifier
 
 Kind = TypeVar("Kind", bound=Rail)
 
@@ -36,7 +37,8 @@ class Core:
 
     Attributes:
         rails: by name; only those that are configured.
-        key_ring: who may call; None in the worker.
+        key_ring: who may call with an API key; None in the worker.
+        tokens: who may call with a token; None in the worker.
     """
 
     settings: Settings
@@ -45,6 +47,7 @@ class Core:
     rails: Mapping[str, Rail]
     clock: Clock
     key_ring: KeyRing | None = None
+    tokens: TokenVerifier | None = None
 
     def rail(self, name: str, kind: type[Kind]) -> Kind:
         """The rail `name` as one that can do what the protocol `kind` says.

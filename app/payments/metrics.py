@@ -52,6 +52,7 @@ AUDIT_BREAKS = Gauge("audit_breaks", "Roots that the rows no longer lead to.", m
 WEBHOOKS = Counter("webhook_attempts_total", "Attempts to deliver, by what came of them.", ["state"])
 WEBHOOKS_DUE = Gauge("webhooks_due", "Deliveries that are due now.", multiprocess_mode="livemax")
 WEBHOOK_LAG = Gauge("webhook_lag_seconds", "Age of the oldest due delivery.", multiprocess_mode="livemax")
+BREAKERS = Gauge("circuit_breaker_open", "1 open, 0.5 on trial, 0 closed.", ["upstream"], multiprocess_mode="livemax")
 DUPLICATES = Counter("idempotency_total", "Requests with an Idempotency-Key.", ["outcome"])
 
 

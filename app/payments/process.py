@@ -20,6 +20,7 @@ from payments.database import Database
 from payments.limits.limiter import Limiter
 from payments.rail_registry import Role, build_rails
 from payments.settings import Command, Settings, load
+from payments.tokens.verifier import TokenVerifier
 from payments.web.application import create_application
 from payments.web.gate import AsgiApplication
 from payments.worker import process as worker_process
@@ -58,6 +59,7 @@ def build_core(settings: Settings, role: Role) -> Core:
         rails=build_rails(settings, role),
         clock=clock,
         key_ring=KeyRing(database, settings, clock) if role is Role.WEB else None,
+        tokens=TokenVerifier(settings, clock) if role is Role.WEB else None,
     )
 
 
@@ -88,6 +90,12 @@ async def _run(application: AsgiApplication, host: str, port: int) -> None:
     await server.serve()
 
 
+def _say_start(settings: Settings, port: int) -> None:
+    _log.info("starting", host=settings.host, port=port)
+    if unused := settings.unused():
+        _log.warning("settings are given that this release does not read", variables=unused)
+
+
 def serve(settings: Settings) -> None:
     """The web role. One process, or WORKERS processes under a parent.
 
@@ -99,7 +107,7 @@ def serve(settings: Settings) -> None:
         _serve_several(settings)
         return
     logs.configure(settings, role=Role.WEB)
-    _log.info("starting", host=settings.host, port=settings.port)
+    _say_start(settings, settings.port)
     asyncio.run(_run(create_application(build_core(settings, Role.WEB)), settings.host, settings.port))
     _log.info("stopped")
 
@@ -138,7 +146,7 @@ def work(settings: Settings) -> None:
     """
     _check_port(settings.host, settings.worker_port)
     logs.configure(settings, role=Role.WORKER)
-    _log.info("starting", host=settings.host, port=settings.worker_port)
+    _say_start(settings, settings.worker_port)
     core = build_core(settings, Role.WORKER)
     assert settings.database_url is not None
     worker = worker_process.Worker(core, settings.database_url.get_secret_value())

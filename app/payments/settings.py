@@ -14,7 +14,9 @@ from typing import Annotated, Any
 from urllib.parse import urlsplit
 
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
-from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+from pydantic_settings import NoDecode, SettingsConfigDict
+
+from payments.settings_of_safety import SafetySettings
 
 MINIMUM_SECRET_LENGTH = 32
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -53,6 +55,16 @@ REQUIRED = {
 }
 
 
+RANDOM_SECRETS = (
+    "JWT_SECRET",
+    "JWT_SECRET_PREVIOUS",
+    "API_KEY_PEPPER",
+    "API_KEY_PEPPER_PREVIOUS",
+    "INVOICE_SECRET",
+    "BOOTSTRAP_ADMIN_KEY",
+)
+
+
 class SettingsError(Exception):
     """The settings cannot be used; `problems` has one sentence each."""
 
@@ -61,8 +73,9 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class Settings(BaseSettings):
-    """The settings by their variables' names in lower case."""
+class Settings(SafetySettings):
+    """The settings by their variables' names in lower case. Those of callers and safety, and those of the guides that
+    no part of this release reads, are in the classes it extends."""
 
     model_config = SettingsConfigDict(extra="ignore", frozen=True, env_ignore_empty=True, hide_input_in_errors=True)
 
@@ -86,7 +99,6 @@ class Settings(BaseSettings):
     database_pool_timeout_seconds: float = Field(30, gt=0, le=120, description="Longest wait for a connection.")
     redis_url: SecretStr | None = Field(None, description="redis:// or rediss:// with a password.")
 
-    jwt_secret: SecretStr | None = Field(None, description="32 random bytes in hex; signs users' tokens (HS256).")
     api_key_pepper: SecretStr | None = Field(None, description="Secret of the API keys' HMAC digests.")
     api_key_pepper_version: int = Field(1, ge=1, le=32767, description="Version that new digests are stored with.")
     api_key_pepper_previous: SecretStr | None = Field(None, description="Pepper of the version before, in rotation.")
@@ -169,7 +181,7 @@ class Settings(BaseSettings):
                 raise ValueError(f"has {part!r}: list addresses or CIDRs like 10.0.0.0/8") from None
         return tuple(networks)
 
-    @field_validator("jwt_secret", "api_key_pepper", "api_key_pepper_previous", "invoice_secret")
+    @field_validator("jwt_secret", "jwt_secret_previous", "api_key_pepper", "api_key_pepper_previous", "invoice_secret")
     @classmethod
     def _long_enough(cls, value: SecretStr | None) -> SecretStr | None:
         if value is not None and len(value.get_secret_value()) < MINIMUM_SECRET_LENGTH:
@@ -219,6 +231,14 @@ def _is_given(name: str, folder: str | None) -> bool:
     return bool(os.environ.get(name)) or (folder is not None and (Path(folder) / name).is_file())
 
 
+def _is_demonstration(secret: SecretStr | None) -> bool:
+    """Whether a secret is no random one: an example's word, or a pattern of few different characters."""
+    if secret is None:
+        return False
+    text = secret.get_secret_value().lower()
+    return len(set(text)) < 4 or any(word in text for word in ("demo", "example", "changeme", "change-me", "insecure"))
+
+
 def _across_fields(settings: Settings, command: Command) -> list[str]:
     problems: list[str] = []
     problems.extend(_missing(name) for name in REQUIRED[command] if getattr(settings, name.lower()) is None)
@@ -244,6 +264,15 @@ def _across_fields(settings: Settings, command: Command) -> list[str]:
         problems.extend(
             f"ALLOWED_ORIGINS has {origin!r}: outside APP_ENV=local every origin is https." for origin in plain
         )
+        problems.extend(
+            f"{name} is a demonstration value: outside APP_ENV=local generate 32 random bytes in hex."
+            for name in RANDOM_SECRETS
+            if _is_demonstration(getattr(settings, name.lower()))
+        )
+    problems.extend(settings.safety_problems(is_local=settings.app_env is AppEnv.LOCAL))
+    problems.extend(
+        settings.guide_problems(is_mainnet=settings.network is Network.MAINNET, is_web=command is Command.SERVE)
+    )
     if command is Command.SERVE:
         signers = ("LND_PAY_MACAROON", "LND_PAY_MACAROON_PATH", "SOLANA_FEE_PAYER")
         problems.extend(

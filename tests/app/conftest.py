@@ -22,6 +22,7 @@ from payments.ledger.repository import post_journal
 from payments.ledger.schemas import Line
 from payments.limits.limiter import Limiter
 from payments.settings import Settings
+from payments.tokens.verifier import TokenVerifier
 from payments.web.application import create_application
 from tests.app import servers
 from tests.app.memory_rail import MemoryRail
@@ -127,6 +128,7 @@ def core_for(settings: Settings, rail: MemoryRail, clock: Clock | None = None) -
         rails={rail.name: rail},
         clock=clock,
         key_ring=KeyRing(opened, settings, clock),
+        tokens=TokenVerifier(settings, clock),
     )
 
 

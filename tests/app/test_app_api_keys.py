@@ -70,6 +70,22 @@ class TestMaking:
             assert (await client.post("/api-keys", json=BODY)).status_code == 201
         await core.close()
 
+    async def test_a_demo_key_of_a_copied_database_is_refused_outside_local(
+        self, database: TestDatabase, redis_server: RedisServer, rail: MemoryRail
+    ) -> None:
+        local = core_for(settings_for(database, redis_server.url), rail)
+        await local.start()
+        demo, plain = await new_key(local), await new_key(local, unlimited=False)
+        await local.close()
+        core = core_for(settings_for(database, redis_server.url, APP_ENV="staging"), rail)
+        await core.start()
+        statuses = []
+        for made in (demo, plain):
+            async with client_of(core, **{"x-api-key": made["key"]}) as client:
+                statuses.append((await client.get("/v1/invoices")).status_code)
+        await core.close()
+        assert statuses == [401, 200]
+
     async def test_fifty_at_once_with_one_idempotency_key_make_one_key(
         self, admin: httpx.AsyncClient, core: Core
     ) -> None:

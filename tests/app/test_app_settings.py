@@ -55,11 +55,11 @@ def test_good_settings_are_taken(good: pytest.MonkeyPatch) -> None:
 
 def test_a_file_in_the_secrets_folder_serves_as_well(good: pytest.MonkeyPatch, tmp_path: Path) -> None:
     good.delenv("JWT_SECRET")
-    (tmp_path / "JWT_SECRET").write_text("a" * 64 + "\n")
+    (tmp_path / "JWT_SECRET").write_text("a1b2c3d4" * 8 + "\n")
     good.setenv("SECRETS_DIR", str(tmp_path))
     secret = load(Command.SERVE).jwt_secret
     assert secret is not None
-    assert secret.get_secret_value() == "a" * 64
+    assert secret.get_secret_value() == "a1b2c3d4" * 8
 
 
 def test_all_problems_are_told_at_once_in_sentences(good: pytest.MonkeyPatch) -> None:
@@ -144,3 +144,72 @@ def test_a_taken_port_gets_one_sentence(good: pytest.MonkeyPatch) -> None:
     assert done.returncode == 2
     assert done.stderr.count("\n") == 1
     assert "Cannot listen on 127.0.0.1:" in done.stderr
+
+
+def test_every_variable_of_the_guides_is_a_setting() -> None:
+    # facts.md section 7, whole.
+    named = """LND_MACAROON LND_TLS_CERT_PATH LND_URL BITCOIN_NETWORK MAX_PAYMENT_MSAT MAX_FEE_MSAT TEST_INVOICE
+        RIVER_API_KEY RIVER_API_SECRET RIVER_WEBHOOK_SECRET SENTRY_DSN REDIS_URL DATABASE_URL JWT_SECRET SOLANA_NETWORK
+        SOLANA_RPC_URL PUBLIC_RATE_LIMIT AUTH_RATE_LIMIT VERIFY_RATE_LIMIT LOG_LEVEL ENABLE_METRICS DATADOG_API_KEY
+        TON_API_KEY TON_MASTER_KEY PAYMENT_PROCESSOR_ADDRESS API_KEYS STRIPE_SECRET_KEY STRIPE_PUBLISHABLE_KEY
+        STRIPE_WEBHOOK_SECRET PAYPAL_CLIENT_ID PAYPAL_CLIENT_SECRET SLACK_WEBHOOK_URL PAYMENT_ALERT_EMAIL AWS_REGION
+        SSL_CERTIFICATE_ARN STELLAR_NETWORK STELLAR_HORIZON_URL POSTGRES_USER POSTGRES_PASSWORD POSTGRES_DB"""
+    known = {name.upper() for name in Settings.model_fields}
+    aliases = {
+        str(choice)
+        for field in Settings.model_fields.values()
+        for choice in getattr(field.validation_alias, "choices", ())
+    }
+    assert {*named.split(), "ALLOWED_ORIGINS", "CORS_ORIGIN", "NODE_ENV"} - known - aliases == set()
+
+
+def test_what_no_part_of_this_release_reads_is_named(good: pytest.MonkeyPatch) -> None:
+    good.setenv("PAYPAL_CLIENT_ID", "AeA1QIZXiflr1_-r0U2UbWTziOWX1GRQer5jkUq4ZfWT5qwb6qQRPq7jDtv57TL4POEEezGLdutcxnkJ")
+    good.setenv("AWS_REGION", "us-east-1")
+    settings = load(Command.SERVE)
+    assert settings.unused() == ["AWS_REGION", "PAYPAL_CLIENT_ID"]
+
+
+def test_networks_and_keys_of_the_guides_are_not_mixed(good: pytest.MonkeyPatch) -> None:
+    good.setenv("STRIPE_SECRET_KEY", "sk_live_hunter2")
+    good.setenv("STELLAR_NETWORK", "PUBLIC")
+    good.setenv("STELLAR_HORIZON_URL", "http://horizon")
+    good.setenv("TON_MASTER_KEY", "hunter2")
+    problems = _problems()
+    assert {problem.split()[0] for problem in problems} == {
+        "STRIPE_SECRET_KEY",
+        "STELLAR_NETWORK",
+        "STELLAR_HORIZON_URL",
+        "TON_MASTER_KEY",
+    }
+    assert "hunter2" not in "".join(problems)
+
+
+@pytest.mark.parametrize("value", ["1" * 64, "changeme-" * 5, "demo-" + "0123456789abcdef" * 3])
+def test_demonstration_secrets_are_for_local_stacks(good: pytest.MonkeyPatch, value: str) -> None:
+    good.setenv("JWT_SECRET", value)
+    (problem,) = _problems()
+    assert problem.startswith("JWT_SECRET is a demonstration value")
+    good.setenv("APP_ENV", "local")
+    assert load(Command.SERVE).jwt_secret is not None
+
+
+@pytest.mark.parametrize(
+    ("value", "said"),
+    [
+        ("[", "no JSON"),
+        ("{}", "no list"),
+        ('[{"issuer": "a"}]', "audience is wrong"),
+        ('[{"issuer": "a", "audience": "b", "algorithm": "HS256", "jwks_url": "https://x"}]', "algorithm is wrong"),
+        ('[{"issuer": "a", "audience": "b", "algorithm": "RS256", "jwks_url": "http://x"}]', "outside APP_ENV=local"),
+        (
+            '[{"issuer": "railyard-payments", "audience": "b", "algorithm": "RS256", "jwks_url": "https://x"}]',
+            "twice",
+        ),
+    ],
+)
+def test_issuers_that_cannot_be_used_get_one_sentence(good: pytest.MonkeyPatch, value: str, said: str) -> None:
+    good.setenv("JWT_ISSUERS", value)
+    (problem,) = _problems()
+    assert problem.startswith("JWT_ISSUERS ")
+    assert said in problem

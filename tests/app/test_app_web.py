@@ -149,6 +149,7 @@ class TestHeaders:
         assert "x-api-key" in good.headers["access-control-allow-headers"].lower()
         assert "access-control-allow-origin" not in bad.headers
         assert "access-control-allow-origin" not in plain.headers
+        assert (bad.status_code, plain.status_code) == (403, 403), "verified on the server, not only by the browser"
 
 
 class TestOperations:
@@ -229,7 +230,7 @@ class TestOpenApi:
 
     def test_what_needs_a_key_says_so(self) -> None:
         paths = document()["paths"]
-        assert paths["/v1/payments"]["post"]["security"] == [{"APIKeyHeader": []}]
+        assert paths["/v1/payments"]["post"]["security"] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
         assert "security" not in paths["/health"]["get"]
 
     async def test_it_is_served(self, client: httpx.AsyncClient) -> None:

@@ -27,7 +27,7 @@ class Caller:
     """Who sent a request.
 
     Attributes:
-        id: of the API key, or "bootstrap"; idempotency keys belong to it.
+        id: of the API key, or "bootstrap", or "token:<issuer>:<user>"; idempotency keys belong to it.
         user_id: whose money it is.
         environment: live or test; objects of the other one do not exist for the caller.
         unlimited: no rate limits (local stacks only).
@@ -41,13 +41,13 @@ class Caller:
 
     @property
     def key_id(self) -> UUID | None:
-        """Id of the API key, None for the bootstrap credential."""
-        return UUID(self.id) if self.id != "bootstrap" else None
+        """Id of the API key, None for the bootstrap credential and for tokens."""
+        return UUID(self.id) if len(self.id) == 36 and ":" not in self.id else None
 
     @property
     def actor(self) -> str:
         """As the audit log names it."""
-        return f"key:{self.id}"
+        return self.id if self.id.startswith("token:") else f"key:{self.id}"
 
 
 class NewApiKey(BaseModel):

@@ -56,6 +56,7 @@ class KeyRing:
         bootstrap = settings.bootstrap_admin_key
         self._bootstrap = bootstrap.get_secret_value().encode() if bootstrap else None
         self._environment = cast(KeyEnvironment, settings.key_environment)
+        self._allows_demo_keys = settings.app_env is AppEnv.LOCAL
         self._database = database
         self._clock = clock
         self._seen: dict[bytes, _Cached] = {}
@@ -94,7 +95,9 @@ class KeyRing:
         digests = [hmac.new(pepper, key.encode(), hashlib.sha256).digest() for pepper in self._peppers]
         row = await repository.find(self._database, digests)
         expired = row is not None and row["expires_at"] is not None and row["expires_at"] <= self._clock.now()
-        if row is None or row["revoked"] or expired:
+        # A key without limits belongs to a demonstration: a database copied from a local stack must not open this one.
+        demo = row is not None and row["unlimited"] and not self._allows_demo_keys
+        if row is None or row["revoked"] or expired or demo:
             raise Unauthorized("The API key is not valid: unknown, revoked or expired.")
         scopes = frozenset(Scope) if Scope.ADMIN in row["permissions"] else frozenset(row["permissions"])
         caller = Caller(str(row["id"]), row["user_id"], row["environment"], scopes, row["unlimited"])

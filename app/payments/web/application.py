@@ -11,7 +11,6 @@ from typing import Any, cast
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from starlette.middleware.cors import CORSMiddleware
 
 from payments.core import Core
 from payments.errors import InvalidInput, ServerError, documented
@@ -19,6 +18,7 @@ from payments.version import VERSION
 from payments.web.direct import Switch
 from payments.web.error_answers import install
 from payments.web.gate import AsgiApplication, Gate
+from payments.web.origins import Origins
 
 # Modules with a `router`, in the order of the documentation. A domain is offered by being named here.
 ROUTERS = (
@@ -37,8 +37,6 @@ _INVALID_INPUT = {
     "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
 }
 FLUSH_SECONDS = 15.0
-CORS_HEADERS = ("authorization", "content-type", "idempotency-key", "x-api-key", "x-request-id", "payment-signature")
-EXPOSED_HEADERS = ("x-request-id", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
 DESCRIPTION = """Be paid on any rail, exactly once.
 
 Amounts are integers in minor units unless a field says otherwise. Every POST takes an `Idempotency-Key`. Errors have
@@ -110,17 +108,5 @@ def _routes() -> list[APIRoute]:
 def create_application(core: Core) -> AsgiApplication:
     """The whole application as the server runs it."""
     application = create_inner(core)
-    inner: AsgiApplication = Switch(application, _routes())
-    if core.settings.allowed_origins:
-        inner = cast(
-            AsgiApplication,
-            CORSMiddleware(
-                cast(Any, inner),
-                allow_origins=list(core.settings.allowed_origins),
-                allow_methods=["GET", "POST", "DELETE"],
-                allow_headers=list(CORS_HEADERS),
-                expose_headers=list(EXPOSED_HEADERS),
-                max_age=600,
-            ),
-        )
+    inner = Origins(Switch(application, _routes()), core.settings.allowed_origins)
     return Gate(inner, is_quiet=core.settings.log_level.lower() not in ("debug", "info"))

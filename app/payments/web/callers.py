@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Annotated
 
 from fastapi import Depends, Request, Response, Security
-from fastapi.security import APIKeyHeader
+from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBearer
 
 from payments.api_keys.schemas import Caller, Scope
 from payments.core import Core
@@ -15,6 +15,10 @@ from payments.limits.client_address import client_address
 from payments.limits.limiter import Limit, WithoutRedis
 
 _api_key = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key: sk_test_... or sk_live_...")
+
+_token = HTTPBearer(
+    auto_error=False, bearerFormat="JWT", description="A user's token, of one of the configured issuers."
+)
 
 
 def core_of(request: Request) -> Core:
@@ -32,6 +36,26 @@ def address_of(request: Request) -> str:
         trusted_proxies=settings.trusted_proxies,
         trusted_hops=settings.trusted_hops,
     )
+
+
+async def _authenticated(core: Core, key: str | None, authorization: str | None) -> Caller:
+    """The caller of an API key or of a token. Cookies are nobody's credential here.
+
+    Raises:
+        Unauthorized: none, two, or one that is not valid.
+    """
+    if key and authorization:
+        raise Unauthorized("Two credentials were sent: send x-api-key or Authorization, not both.")
+    if key:
+        assert core.key_ring is not None
+        return await core.key_ring.authenticate(key)
+    scheme, _, token = (authorization or "").partition(" ")
+    if not token or scheme.lower() != "bearer" or core.tokens is None:
+        raise Unauthorized(
+            "Credentials are missing: send an API key in the header x-api-key, or Authorization: Bearer and a token.",
+            headers={"WWW-Authenticate": "Bearer"},
+        )
+    return await core.tokens.authenticate(token.strip())
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,9 +79,13 @@ class Admission:
     without_redis: WithoutRedis = WithoutRedis.OPEN
 
     async def __call__(
-        self, request: Request, response: Response, key: Annotated[str | None, Security(_api_key)]
+        self,
+        request: Request,
+        response: Response,
+        key: Annotated[str | None, Security(_api_key)],
+        token: Annotated[HTTPAuthorizationCredentials | None, Security(_token)],
     ) -> Caller:
-        """As a dependency of FastAPI's; `key` is there for the documentation."""
+        """As a dependency of FastAPI's; `key` and `token` are there for the documentation."""
         caller = await self.admit(request)
         response.headers.update(getattr(request.state, "rate_limit_headers", {}))
         return caller
@@ -69,14 +97,12 @@ class Admission:
             RateLimited, ServiceUnavailable, Unauthorized, Forbidden: in this order of checking.
         """
         core = core_of(request)
-        key = request.headers.get("x-api-key")
+        key, authorization = request.headers.get("x-api-key"), request.headers.get("authorization")
         assert core.key_ring is not None
-        known = core.key_ring.recognised(key) if key else None
+        known = core.key_ring.recognised(key) if key and not authorization else None
         if known is None or not known.unlimited:
             await core.limiter.take([self._by_address(core, address_of(request))], self.without_redis)
-        if not key:
-            raise Unauthorized("Credentials are missing: send an API key in the header x-api-key.")
-        caller = known or await core.key_ring.authenticate(key)
+        caller = known or await _authenticated(core, key, authorization)
         if not caller.unlimited:
             allowance = await core.limiter.take(self._by_caller(core, caller), self.without_redis)
             request.state.rate_limit_headers = allowance.headers()

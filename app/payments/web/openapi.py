@@ -12,6 +12,7 @@ from payments.core import Core
 from payments.database import Database
 from payments.limits.limiter import Limiter
 from payments.settings import Settings
+from payments.tokens.verifier import TokenVerifier
 from payments.web.application import create_inner
 
 
@@ -26,5 +27,6 @@ def document() -> dict[str, Any]:
         rails={},
         clock=Clock(),
         key_ring=KeyRing(database, settings, Clock()),
+        tokens=TokenVerifier(settings, Clock()),
     )
     return create_inner(core).openapi()

@@ -1,0 +1,133 @@
+"""An issuer's public keys, fetched from its configured address and kept for a while.
+
+The address is in the settings. Nothing in a token leads anywhere: `jku` and `x5u` are not read, `kid` picks among the
+keys that were fetched, and a `kid` nobody knows makes us look again, but at most once every `REFETCH_SECONDS`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import Any
+
+import aiohttp
+import orjson
+import structlog
+from joserfc.errors import JoseError
+from joserfc.jwk import ECKey, RSAKey
+
+from payments import metrics
+from payments.errors import ServiceUnavailable
+from payments.upstreams.breaker import Breaker, BreakerOpenError
+from payments.upstreams.session import new_session
+
+REFETCH_SECONDS = 30.0
+FETCH_TIMEOUT_SECONDS = 5.0
+MAXIMUM_BYTES = 256 * 1024
+MINIMUM_RSA_BITS = 2048
+PublicKey = RSAKey | ECKey
+_log = structlog.get_logger(__name__)
+
+
+def public_keys(document: Any, algorithm: str) -> dict[str, PublicKey]:
+    """The keys of a JWK set that may verify signatures of `algorithm`, by their id ("" when a key has none)."""
+    keys: dict[str, PublicKey] = {}
+    listed = document.get("keys") if isinstance(document, dict) else None
+    for entry in listed if isinstance(listed, list) else ():
+        if not isinstance(entry, dict) or entry.get("use", "sig") != "sig" or entry.get("alg", algorithm) != algorithm:
+            continue
+        # Only the public members are handed on, whatever the document holds.
+        try:
+            if algorithm == "RS256" and entry.get("kty") == "RSA":
+                rsa = RSAKey.import_key({name: entry[name] for name in ("kty", "n", "e")})
+                if rsa.public_key.key_size >= MINIMUM_RSA_BITS:
+                    keys[str(entry.get("kid", ""))] = rsa
+            elif algorithm == "ES256" and entry.get("kty") == "EC" and entry.get("crv") == "P-256":
+                keys[str(entry.get("kid", ""))] = ECKey.import_key(
+                    {name: entry[name] for name in ("kty", "crv", "x", "y")}
+                )
+        except (JoseError, KeyError, ValueError, TypeError):
+            _log.warning("a key of an issuer cannot be read", kid=str(entry.get("kid", ""))[:64])
+    return keys
+
+
+class KeySource:
+    """The keys of one issuer.
+
+    Args:
+        url: of its JWK set.
+        algorithm: RS256 or ES256.
+        lifetime_seconds: how long a fetched set is believed. When the issuer does not answer afterwards, the old set
+            serves for as long again, then tokens of this issuer are refused with 503.
+    """
+
+    def __init__(
+        self, url: str, algorithm: str, *, lifetime_seconds: float, now: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._url = url
+        self._algorithm = algorithm
+        self._lifetime = lifetime_seconds
+        self._now = now
+        self._keys: dict[str, PublicKey] = {}
+        self._fetched_at: float | None = None
+        self._asked_at = float("-inf")
+        self._lock = asyncio.Lock()
+        self._breaker = Breaker("jwks")
+
+    async def find(self, kid: str) -> PublicKey | None:
+        """The key `kid`; without a `kid`, the only key there is. None: the issuer has no such key.
+
+        Raises:
+            ServiceUnavailable: its keys cannot be had.
+        """
+        if self._fetched_at is None or self._now() - self._fetched_at > self._lifetime:
+            await self._refresh()
+        found = self._pick(kid)
+        if found is None and self._now() - self._asked_at > REFETCH_SECONDS:
+            await self._refresh()
+            found = self._pick(kid)
+        return found
+
+    def _pick(self, kid: str) -> PublicKey | None:
+        if not kid and len(self._keys) == 1:
+            return next(iter(self._keys.values()))
+        return self._keys.get(kid)
+
+    async def _refresh(self) -> None:
+        begun = self._now()
+        async with self._lock:
+            if self._asked_at >= begun:
+                return  # somebody else has just asked
+            self._asked_at = self._now()
+            try:
+                self._keys = await self._fetch()
+                self._fetched_at = self._now()
+                metrics.CACHE_REQUESTS.labels("jwks", "refreshed").inc()
+            except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BreakerOpenError) as error:
+                _log.warning("an issuer's keys cannot be fetched", url=self._url, error=repr(error))
+                metrics.CACHE_REQUESTS.labels("jwks", "failed").inc()
+                if self._fetched_at is None or self._now() - self._fetched_at > 2 * self._lifetime:
+                    raise ServiceUnavailable(
+                        "The issuer of this token does not answer: try again shortly.", headers={"Retry-After": "10"}
+                    ) from error
+
+    async def _fetch(self) -> dict[str, PublicKey]:
+        self._breaker.admit()
+        try:
+            async with (
+                asyncio.timeout(FETCH_TIMEOUT_SECONDS),
+                new_session() as session,
+                session.get(self._url, allow_redirects=False) as answer,
+            ):
+                raw = await answer.content.read(MAXIMUM_BYTES + 1)
+                if answer.status != 200 or len(raw) > MAXIMUM_BYTES:
+                    raise ValueError(f"the answer has status {answer.status} and {len(raw)} bytes")
+                keys = public_keys(orjson.loads(raw), self._algorithm)
+                if not keys:
+                    raise ValueError(f"the set has no {self._algorithm} key")
+        except Exception:
+            self._breaker.failed()
+            raise
+        self._breaker.succeeded()
+        return keys

@@ -1,0 +1,1 @@
+"""What every call to another system shares: connection pools, circuit breakers, and tries that are bounded."""
