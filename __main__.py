@@ -1,15 +1,16 @@
-"""The Pulumi program: settings -> components -> outputs."""
+"""The Pulumi program: settings -> components -> outputs. What a platform needs is imported for that platform alone."""
 
 from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pulumi
 
-from components.local.binaries import MissingServerError
-from components.local.platform import LocalPlatform, LocalPlatformArgs
-from components.settings import Settings, SettingsError
+from components.arguments import ArgumentError
+from components.settings import Secrets, Settings, SettingsError
+from components.tags import stack_tags
 
 CHECKOUT = Path(__file__).resolve().parent
 
@@ -29,14 +30,49 @@ def state_folder() -> Path:
     return Path(folder)
 
 
+def local(settings: Settings, secrets: Secrets) -> dict[str, Any]:
+    """Declare the stack on this machine; returns its outputs."""
+    from components.local.binaries import MissingServerError
+    from components.local.platform import LocalPlatform, LocalPlatformArgs
+
+    try:
+        return LocalPlatform("local", LocalPlatformArgs(CHECKOUT, state_folder(), settings, secrets)).outputs
+    except MissingServerError as error:
+        raise pulumi.RunError(str(error)) from None
+
+
+def ecs(settings: Settings, secrets: Secrets) -> dict[str, Any]:
+    """Declare the stack in AWS on ECS; returns its outputs."""
+    from components.aws.platform import EcsPlatform, EcsPlatformArgs
+
+    return EcsPlatform(
+        f"railyard-{pulumi.get_stack()}",
+        EcsPlatformArgs(checkout=CHECKOUT, settings=settings, secrets=secrets, tags=tags(settings)),
+    ).outputs
+
+
+def tags(settings: Settings) -> dict[str, str]:
+    """The tags of every resource of the stack in a cloud."""
+    return stack_tags(
+        project=pulumi.get_project(),
+        stack=pulumi.get_stack(),
+        environment=settings.environment,
+        owner=settings.owner,
+        cost_center=settings.cost_center,
+    )
+
+
 def main() -> None:
     """Declare the stack the settings ask for."""
     try:
         settings, secrets = Settings.from_pulumi()
-        platform = LocalPlatform("local", LocalPlatformArgs(CHECKOUT, state_folder(), settings, secrets))
-    except (SettingsError, MissingServerError) as error:
+        declare = {"local": local, "ecs": ecs}.get(settings.platform)
+        if declare is None:
+            raise pulumi.RunError(f"The platform {settings.platform} cannot be deployed yet: use local or ecs.")
+        outputs = declare(settings, secrets)
+    except (SettingsError, ArgumentError) as error:
         raise pulumi.RunError(str(error)) from None
-    for name, value in platform.outputs.items():
+    for name, value in outputs.items():
         pulumi.export(name, value)
 
 

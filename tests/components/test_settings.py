@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from components.settings import GENERATED, SECRETS, Ports, SecretKind, Settings, SettingsError, describe
+from components.settings.documents import generated_files
 from tests.components.places import CHECKOUT
 
 PAY_TO = "8hUhuYN36M9md2bdUvixDKjvgSMTLj1uc8EtVDtQMGmG"
@@ -45,7 +46,7 @@ class TestReading:
 class TestProblems:
     def test_all_are_reported_at_once(self) -> None:
         found = problems_of(
-            platform="ecs", maxPaymentMsat="many", maxFeeMsat=-1, ports={"redis": 70000, "moon": 1}, a=1
+            platform="moon", maxPaymentMsat="many", maxFeeMsat=-1, ports={"redis": 70000, "moon": 1}, a=1
         )
         assert set(found) == {
             "railyard:platform",
@@ -67,10 +68,12 @@ class TestProblems:
         assert "at most 65535" in said
         assert "pulumi config set --path railyard:ports.redis" in said
 
-    def test_an_unknown_key_names_those_there_are(self) -> None:
-        said = problems_of(maxPaymentMsats=1)["railyard:maxPaymentMsats"]
-        assert "is not a setting" in said
-        assert "maxPaymentMsat," in said
+    def test_an_unknown_key_names_the_nearest(self) -> None:
+        said = problems_of(maxPaymentMsats=1, qqqq=1, ports={"moon": 1})
+        assert "is not a setting" in said["railyard:maxPaymentMsats"]
+        assert "the nearest names are maxPaymentMsat" in said["railyard:maxPaymentMsats"]
+        assert said["railyard:qqqq"].endswith("docs/configuration.md lists the settings.")
+        assert "the settings are router, routerAdmin, " in said["railyard:ports.moon"]
 
     def test_a_missing_address_says_who_generates_it(self) -> None:
         with pytest.raises(SettingsError, match=r"railyard:solanaPayTo is missing.*\./railyard up generates it"):
@@ -104,7 +107,13 @@ class TestLists:
     def test_the_project_file_declares_the_same_defaults(self) -> None:
         declared = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())["config"]
         wanted = {key.removeprefix("railyard:"): default for key, _, default, _ in describe()}
-        assert {key: str(entry["default"]) for key, entry in declared.items()} == {
-            key: default for key, default in wanted.items() if key in declared
-        }
-        assert set(declared) == {key for key in wanted if "." not in key} - {"solanaPayTo"}
+        shown = {key: entry["default"] for key, entry in declared.items()}
+        assert {
+            key: ", ".join(map(str, default)) if isinstance(default, list) else str(default)
+            for key, default in shown.items()
+        } == {key: default for key, default in wanted.items() if key in declared}
+        assert set(declared) == {key for key in wanted if "." not in key} - {"solanaPayTo", "aws:region"}
+
+    def test_the_generated_files_are_fresh(self) -> None:
+        for path, text in generated_files(CHECKOUT).items():
+            assert path.read_text() == text, f"{path.name} is stale: run `python -m components.settings`"

@@ -1,0 +1,73 @@
+"""What pydantic found wrong, as sentences that name the key, the rule and the command that mends it."""
+
+from __future__ import annotations
+
+import difflib
+from typing import Any
+
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+
+from components.settings.problems import Problem, namespaced
+
+_WORDS = {
+    "literal_error": "must be {expected}",
+    "enum": "must be {expected}",
+    "greater_than_equal": "must be at least {ge}",
+    "less_than_equal": "must be at most {le}",
+}
+_INTEGER = ("int_parsing", "int_type", "int_from_float")
+_MAP = ("model_type", "model_attributes_type", "dict_type")
+
+
+def fields_by_alias(model: type[BaseModel]) -> dict[str, FieldInfo]:
+    """The fields of a model by their names in the files."""
+    return {field.alias or name: field for name, field in model.model_fields.items()}
+
+
+def facts_of(field: FieldInfo) -> dict[str, Any]:
+    """What `setting` wrote beside the type: platforms, required, wanted."""
+    extra = field.json_schema_extra
+    return dict(extra) if isinstance(extra, dict) else {}
+
+
+def sentence(model: type[BaseModel], error: dict[str, Any]) -> Problem:
+    """A pydantic error as a problem; the value is shown, plain settings hold no secrets.
+
+    Args:
+        model: whose field is wrong.
+        error: one of `ValidationError.errors()`.
+    """
+    path = [str(part) for part in error["loc"]]
+    key = namespaced(path[0]) + "".join(f".{part}" for part in path[1:])
+    set_it = f"pulumi config set --path {key}" if len(path) > 1 else f"pulumi config set {key}"
+    field = fields_by_alias(model).get(path[0])
+    if error["type"] == "extra_forbidden":
+        inner = field.annotation if field and len(path) > 1 else model
+        names = list(fields_by_alias(inner)) if isinstance(inner, type) and issubclass(inner, BaseModel) else []
+        remove_it = set_it.replace("config set", "config rm")
+        return Problem(key, "is not a setting", f"Remove it with `{remove_it}`; {_known(path[-1], names)}.")
+    said = _rule(error, facts_of(field).get("wanted", "") if field else "")
+    return Problem(key, f"is {error['input']!r} and {said}", f"Set it with `{set_it} <value>`.")
+
+
+def _rule(error: dict[str, Any], wanted: str) -> str:
+    kind = error["type"]
+    if kind in _INTEGER:
+        return "must be a whole number"
+    if kind in _MAP:
+        return "must be a map of names to port numbers"
+    if kind == "tuple_type":
+        return "must be a list"
+    if kind in _WORDS:
+        return _WORDS[kind].format(**error.get("ctx", {}))
+    if wanted:
+        return f"must be {wanted}"
+    return str(error["msg"])[:1].lower() + str(error["msg"])[1:]
+
+
+def _known(name: str, names: list[str]) -> str:
+    close = difflib.get_close_matches(name, names, n=3)
+    if close:
+        return f"the nearest names are {', '.join(close)}"
+    return f"the settings are {', '.join(names)}" if len(names) <= 12 else "docs/configuration.md lists the settings"

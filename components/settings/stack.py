@@ -1,0 +1,173 @@
+"""All settings of a stack, read from a mapping or from the running program, with everything that is wrong with them.
+
+The program reads them from `pulumi.Config`; operations, policies and verify read them from plain dictionaries, for
+which no running program is needed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
+
+from pydantic import ValidationError
+
+from components.settings.cloud import CloudSettings, problems_of_cloud
+from components.settings.kubernetes import KubernetesSettings
+from components.settings.local import LocalSettings, problems_of_ports
+from components.settings.model import setting
+from components.settings.payments import PaymentSettings, other_network, problems_of_payments
+from components.settings.pool import problems_of_pools
+from components.settings.problems import NAMESPACE, Problem, SettingsError, namespaced, problem
+from components.settings.secrets import SECRET_KEYS, Generated, Secrets, generated_for
+from components.settings.sentences import facts_of, fields_by_alias, sentence
+from components.settings.service import ServiceSettings
+from components.settings.watching import WatchingSettings
+
+if TYPE_CHECKING:
+    import pulumi
+
+PLATFORMS = ("local", "ecs", "kubernetes")
+
+
+class Settings(LocalSettings, KubernetesSettings, WatchingSettings, ServiceSettings, CloudSettings, PaymentSettings):
+    """The plain settings of a stack, under `railyard:` in Pulumi.<stack>.yaml."""
+
+    platform: Literal["local", "ecs", "kubernetes"] = setting(
+        "local", "Where the service runs: local, this machine; ecs, AWS ECS on Fargate; kubernetes, a cluster."
+    )
+
+    @classmethod
+    def from_mapping(cls, values: Mapping[str, Any]) -> Self:
+        """Read settings from a dictionary of config values; keys may carry the namespace, secrets are passed over.
+
+        Raises:
+            SettingsError: with every problem there is.
+        """
+        settings, problems = _read(cls, values)
+        if settings is None or problems:
+            raise SettingsError(problems)
+        return settings
+
+    @classmethod
+    def from_pulumi(cls) -> tuple[Self, Secrets]:
+        """Read settings and secrets of the running program.
+
+        Raises:
+            SettingsError: with every problem of both.
+        """
+        import pulumi
+        from pulumi.runtime.config import CONFIG
+
+        config = pulumi.Config(NAMESPACE)
+        settings, problems = _read(cls, _structured(cls, CONFIG.get()))
+        needed = settings.generated if settings else generated_for(config.get("platform") or "local", ())
+        secret = tuple(value for value in needed if value.secret)
+        problems += _problems_of_secrets(config, secret, settings)
+        if settings is None or problems:
+            raise SettingsError(problems)
+        return settings, Secrets({value.key: config.require_secret(value.key) for value in secret})
+
+    @property
+    def generated(self) -> tuple[Generated, ...]:
+        """The config values this stack needs that a local or emulated stack generates."""
+        return generated_for(self.platform, self.rails)
+
+
+SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def _structured(model: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
+    """Config values as the engine passes them: structured ones are JSON text."""
+    structured = dict(values)
+    for name, field in fields_by_alias(model).items():
+        key = namespaced(name)
+        if field.annotation is not str and str(structured.get(key, ""))[:1] in ("[", "{"):
+            # Text that is no JSON is left as it is: the model says what is wrong with it.
+            with contextlib.suppress(ValueError):
+                structured[key] = json.loads(structured[key])
+    return structured
+
+
+def _plain(values: Mapping[str, Any]) -> dict[str, Any]:
+    """The plain settings among config values, without their namespace."""
+    plain: dict[str, Any] = {}
+    for key, value in values.items():
+        namespace, _, name = key.rpartition(":")
+        ours = namespace in ("", NAMESPACE) and name not in SECRET_KEYS
+        if key == namespaced("region") or (ours and not (namespace and name == "region")):
+            plain[name] = value
+    return plain
+
+
+def _read(model: type[SettingsType], values: Mapping[str, Any]) -> tuple[SettingsType | None, list[Problem]]:
+    """The settings, None when a key is wrong by itself; and all problems, also those between keys that are right."""
+    plain = _plain(values)
+    problems: list[Problem] = []
+    wrong: set[str] = set()
+    try:
+        settings = model.model_validate(plain)
+    except ValidationError as errors:
+        problems = [sentence(model, dict(error)) for error in errors.errors()]
+        wrong = {str(error["loc"][0]) for error in errors.errors()}
+        settings = model.model_validate({key: value for key, value in plain.items() if key not in wrong})
+    # A relation with a key that is wrong by itself has to wait until that is mended.
+    waiting = {namespaced(name) for name in wrong}
+    between = [] if "platform" in wrong else _problems_between(settings)
+    problems += [found for found in between if not any(key in str(found).replace("`", " ").split() for key in waiting)]
+    return (None if wrong else settings), problems
+
+
+def _problems_between(settings: Settings) -> list[Problem]:
+    """What is wrong between keys that are each right."""
+    problems = _problems_of_platform(settings) + problems_of_payments(settings, settings.platform)
+    if settings.platform == "local":
+        return problems + problems_of_ports(settings.ports)
+    return problems + problems_of_cloud(settings) + problems_of_pools(settings, settings)
+
+
+def _problems_of_platform(settings: Settings) -> list[Problem]:
+    """Keys that the platform misses, and those that are of another platform."""
+    problems = []
+    if settings.platform == "local" and not settings.solana_pay_to:
+        missing = problem("solanaPayTo", "is missing")
+        fix = f"{missing.fix[:-1]}; ./railyard up generates it for a local stack."
+        problems.append(Problem(missing.key, missing.what, fix))
+    for name, field in type(settings).model_fields.items():
+        alias, facts, value = field.alias or name, facts_of(field), getattr(settings, name)
+        if settings.platform in facts.get("platforms", PLATFORMS):
+            if facts.get("required") and not value:
+                problems.append(problem(alias, "is missing"))
+        elif value != field.default and name != "region":
+            key, others = namespaced(alias), " and ".join(facts["platforms"])
+            what = f"is a setting of platform {others}, and railyard:platform is {settings.platform!r}"
+            problems.append(Problem(key, what, f"Remove it with `pulumi config rm {key}`."))
+    return problems
+
+
+def _problems_of_secrets(
+    config: pulumi.Config, needed: tuple[Generated, ...], settings: Settings | None
+) -> list[Problem]:
+    from pulumi.runtime.config import is_config_secret
+
+    problems = []
+    for value in needed:
+        key = f"{NAMESPACE}:{value.key}"
+        set_it = f"`pulumi config set --secret {key}`"
+        given = config.get(value.key) or ""
+        mixed = other_network(given, settings.network) if settings else ""
+        if not given:
+            generated = (
+                "" if settings and settings.platform != "local" else "Run ./railyard up, which generates it, or "
+            )
+            fix = f"{generated}{set_it}." if generated else f"Set it with {set_it}."
+            problems.append(Problem(key, f"({value.description}) is missing", fix))
+        elif not is_config_secret(key):
+            problems.append(
+                Problem(key, f"({value.description}) is stored in plain text", f"Change it and store it with {set_it}.")
+            )
+        elif mixed and settings:
+            what = f"is {mixed}, and railyard:network is {settings.network!r}"
+            problems.append(Problem(key, what, f"Store the one of the stack's network with {set_it}."))
+    return problems
