@@ -6,8 +6,10 @@ ever held over a rail call.
 
 from __future__ import annotations
 
+import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+import types
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any, LiteralString, Protocol, TypeVar
 
@@ -61,6 +63,21 @@ async def _no_rows(_cursor: Cursor) -> None:
 async def _configure(connection: AsyncConnection[DictRow]) -> None:
     connection.adapters.register_loader("numeric", _WholeNumber)
     set_json_loads(orjson.loads, connection)
+
+
+@types.coroutine
+def _go_on(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[Any, Any, None]:
+    """The rest of a coroutine that was begun by hand and stopped at `waits_for`."""
+    try:
+        while True:
+            try:
+                sent = yield waits_for
+            except BaseException as error:
+                waits_for = coroutine.throw(error)
+            else:
+                waits_for = coroutine.send(sent)
+    except StopIteration:
+        return
 
 
 class Queries(Protocol):
@@ -136,6 +153,7 @@ class Database:
             open=False,
             name=name,
         )
+        self._returning: set[asyncio.Task[None]] = set()
         metrics.DB_POOL_SIZE.set(size)
 
     async def open(self) -> None:
@@ -144,6 +162,8 @@ class Database:
 
     async def close(self) -> None:
         """Return every connection."""
+        if self._returning:
+            await asyncio.wait(self._returning)
         await self._pool.close(timeout=5)
 
     @asynccontextmanager
@@ -154,8 +174,12 @@ class Database:
             ServiceUnavailable: none became free in time, or PostgreSQL went away.
         """
         try:
-            async with self._pool.connection() as connection:
-                yield connection
+            connection = await self._pool.getconn()
+            try:
+                async with connection:
+                    yield connection
+            finally:
+                await self._give_back(connection)
         except PoolTimeout:
             raise ServiceUnavailable(
                 "The database has no free connection: try again shortly.", headers={"Retry-After": "2"}
@@ -166,6 +190,22 @@ class Database:
             raise ServiceUnavailable(
                 "The database does not answer: try again shortly.", headers={"Retry-After": "2"}
             ) from error
+
+    async def _give_back(self, connection: AsyncConnection[DictRow]) -> None:
+        """Return a connection, also when the caller is cancelled meanwhile.
+
+        psycopg_pool's own `putconn` loses the connection when it is cancelled while it waits for the pool's lock, and
+        whoever waited for that connection then waits until its time is over.
+        """
+        returning = self._pool.putconn(connection)
+        try:
+            waits_for = returning.send(None)
+        except StopIteration:
+            return  # nearly always: nobody holds the lock, and no task had to be made
+        task = asyncio.create_task(_go_on(returning, waits_for))
+        self._returning.add(task)
+        task.add_done_callback(self._returning.discard)
+        await asyncio.shield(task)
 
     @asynccontextmanager
     async def transaction(self) -> AsyncIterator[AsyncConnection[DictRow]]:
