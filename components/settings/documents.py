@@ -50,7 +50,8 @@ def _declarations() -> str:
         if name in _UNDECLARED:
             continue
         field = Settings.model_fields[name]
-        kind = _KINDS.get(kind_of(field.annotation), "string")
+        # A choice of numbers is a number to the engine, which refuses a default of another type than the declared one.
+        kind = "integer" if type(field.default) is int else _KINDS.get(kind_of(field.annotation), "string")
         lines += [f"  {field.alias}:", f"    type: {kind}"]
         if kind == "array":
             lines += ["    items:", "      type: string"]

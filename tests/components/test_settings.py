@@ -114,6 +114,12 @@ class TestLists:
         } == {key: default for key, default in wanted.items() if key in declared}
         assert set(declared) == {key for key in wanted if "." not in key} - {"solanaPayTo", "aws:region"}
 
+    def test_a_default_is_of_the_type_declared_for_it(self) -> None:
+        declared = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())["config"]
+        types = {"string": str, "integer": int, "boolean": bool, "array": list}
+        wrong = [key for key, entry in declared.items() if type(entry["default"]) is not types[entry["type"]]]
+        assert not wrong, "no engine runs a project that declares these"
+
     def test_the_generated_files_are_fresh(self) -> None:
         for path, text in generated_files(CHECKOUT).items():
             assert path.read_text() == text, f"{path.name} is stale: run `python -m components.settings`"
