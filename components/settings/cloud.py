@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from components.settings.model import CLOUD, Model, setting
+from pydantic import BeforeValidator
+
+from components.settings.model import CLOUD, Model, setting, whole_number
 from components.settings.problems import Problem, problem
 
 # Regions whose zones open to every account do not begin with a, b, c (AWS, "Regions and Availability Zones").
@@ -110,8 +112,8 @@ class CloudSettings(Model):
         ge=1,
         le=365,
     )
-    log_retention_days: Literal[30, 60, 90, 120, 150, 180, 365, 400] = setting(
-        30, "Days that log groups keep their lines; audit records are kept apart, for years.", platforms=CLOUD
+    log_retention_days: Annotated[Literal[30, 60, 90, 120, 150, 180, 365, 400], BeforeValidator(whole_number)] = (
+        setting(30, "Days that log groups keep their lines; audit records are kept apart, for years.", platforms=CLOUD)
     )
     retained_images: int = setting(
         30, "How many images of the service the registry keeps.", platforms=CLOUD, ge=10, le=1_000

@@ -17,6 +17,11 @@ class Model(BaseModel):
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, extra="forbid", frozen=True)
 
 
+def whole_number(value: Any) -> Any:
+    """The number that a text of digits is: engines hand values over as text, which a Literal takes as it comes."""
+    return int(value) if isinstance(value, str) and value.isdecimal() else value
+
+
 def setting(
     default: Any,
     description: str,

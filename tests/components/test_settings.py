@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 
@@ -119,6 +120,15 @@ class TestLists:
         types = {"string": str, "integer": int, "boolean": bool, "array": list}
         wrong = [key for key, entry in declared.items() if type(entry["default"]) is not types[entry["type"]]]
         assert not wrong, "no engine runs a project that declares these"
+
+    def test_every_default_is_taken_when_an_engine_hands_it_over_as_text(self) -> None:
+        declared = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())["config"]
+        texts = {
+            key: entry["default"] if isinstance(entry["default"], str | list) else json.dumps(entry["default"])
+            for key, entry in declared.items()
+            if entry["default"]
+        }
+        Settings.from_mapping({"solanaPayTo": PAY_TO, **texts})
 
     def test_the_generated_files_are_fresh(self) -> None:
         for path, text in generated_files(CHECKOUT).items():
