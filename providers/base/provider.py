@@ -29,12 +29,14 @@ class Resource:
     Attributes:
         urn: its whole URN; type: such as "aws:rds/instance:Instance"; name: the last part of the URN.
         id: the provider's id, "" before it is made.
+        ignored: paths of properties whose changes the program ignores, such as "spec.replicas".
     """
 
     urn: str
     type: str
     name: str
     id: str = ""
+    ignored: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)

@@ -133,7 +133,8 @@ def _resource(request: Any) -> Resource:
     urn = request.urn
     # A parent's types come before the resource's own, divided by "$".
     own_type = urn.split("::")[2].rsplit("$", 1)[-1] if urn.count("::") > 2 else ""
-    return Resource(urn, own_type, urn.rsplit("::", 1)[-1], getattr(request, "id", ""))
+    ignored = tuple(getattr(request, "ignoreChanges", ()))
+    return Resource(urn, own_type, urn.rsplit("::", 1)[-1], getattr(request, "id", ""), ignored)
 
 
 def _keeping(new: Properties, old: Properties, ignored: list[str]) -> Properties:
