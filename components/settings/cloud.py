@@ -76,11 +76,12 @@ class CloudSettings(Model):
         platforms=CLOUD,
     )
     database_version: str = setting(
-        "16.11",
-        "Version of RDS PostgreSQL: the major 16 and a minor that RDS still makes (older than 16.9 is closed).",
+        "16.15",
+        "Version of RDS PostgreSQL: 16 and a minor that RDS still makes, 16.11 or later; with 16 alone RDS upgrades "
+        "the minor by itself.",
         platforms=CLOUD,
-        wanted="16.9 or a later minor of 16",
-        pattern=r"^16\.(9|[1-9]\d)$",
+        wanted="16.11 or a later minor of 16, or 16",
+        pattern=r"^16(\.(1[1-9]|[2-9]\d))?$",
     )
     database_instance_class: str = setting(
         "db.t4g.large",
@@ -94,6 +95,12 @@ class CloudSettings(Model):
     database_backup_days: int = setting(
         7, "How many days the database can be restored to any second of.", platforms=CLOUD, ge=7, le=35
     )
+    deletion_protection: bool = setting(
+        True,
+        "Refuse to delete or replace the database and what else cannot be made again; set it to false and run up "
+        "before down.",
+        platforms=CLOUD,
+    )
     cache_node_type: str = setting(
         "cache.t4g.small",
         "ElastiCache node type, of at least 1 GB memory.",
@@ -106,8 +113,14 @@ class CloudSettings(Model):
     )
     secret_rotation_days: int = setting(
         30,
-        "Days between rotations of the Redis AUTH token, the JWT and API signing keys and the database master "
-        "password.",
+        "Days between rotations of the database's logins, the Redis AUTH token and the service's signing keys.",
+        platforms=CLOUD,
+        ge=1,
+        le=365,
+    )
+    issued_secret_rotation_days: int = setting(
+        90,
+        "Days after which a credential that others issue must be a new one, or an alarm is sent.",
         platforms=CLOUD,
         ge=1,
         le=365,

@@ -12,7 +12,7 @@ from components.settings.kubernetes import KubernetesSettings
 from components.settings.local import LocalSettings
 from components.settings.model import Model
 from components.settings.payments import RAIL_NETWORKS, PaymentSettings
-from components.settings.secrets import GENERATED, ISSUED_BY_ALERTING, ISSUED_BY_RAIL, OPTIONAL, Generated
+from components.settings.secrets import GENERATED, ISSUED_BY_ALERTING, ISSUED_BY_RAIL, Generated
 from components.settings.sentences import facts_of
 from components.settings.service import ServiceSettings
 from components.settings.stack import Settings
@@ -121,5 +121,4 @@ def _secrets() -> list[str]:
     ]
     for rail, values in ISSUED_BY_RAIL.items():
         lines += ["", f"For the rail {rail.value}:", *head, *table(values)]
-    lines += ["", "For alarms, always:", *head, *table(ISSUED_BY_ALERTING)]
-    return [*lines, "", "Optional:", *head, *table(OPTIONAL)]
+    return [*lines, "", "For alarms, always:", *head, *table(ISSUED_BY_ALERTING)]

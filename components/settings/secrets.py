@@ -7,6 +7,7 @@ lives in its Secrets Manager. An emulated stack generates stand-ins of the forme
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from enum import StrEnum
@@ -42,12 +43,19 @@ class Generated:
         kind: how it is made.
         description: what it is for.
         prefix: what a value of kind PREFIXED_HEX begins with; an address of a host that does not exist, a key's kind.
+        roles: those of the service that are given it, on a cloud's platform: web, worker.
     """
 
     key: str
     kind: SecretKind
     description: str
     prefix: str = ""
+    roles: tuple[str, ...] = ("web", "worker")
+
+    @property
+    def variable(self) -> str:
+        """The environment variable that the service reads it from: lndMacaroon -> LND_MACAROON."""
+        return re.sub(r"(?<=[a-z0-9])(?=[A-Z])", "_", self.key).upper()
 
     @property
     def secret(self) -> bool:
@@ -79,12 +87,12 @@ SECRETS: tuple[Generated, ...] = tuple(value for value in GENERATED if value.sec
 
 _PREFIXED = SecretKind.PREFIXED_HEX
 _HEX = SecretKind.HEX_32_BYTES
+# What signs is the worker's alone (design section 4, rule 11).
+_SIGNS = ("worker",)
 ISSUED_BY_RAIL: dict[Rail, tuple[Generated, ...]] = {
     Rail.LND: (
         Generated("lndMacaroon", _HEX, "LND's invoice macaroon in hexadecimal digits"),
-        Generated(
-            "lndPayMacaroon", _HEX, "LND's macaroon that may pay, in hexadecimal digits; the worker alone has it"
-        ),
+        Generated("lndPayMacaroon", _HEX, "LND's macaroon that may pay, in hexadecimal digits", roles=_SIGNS),
     ),
     Rail.RIVER: (
         Generated("riverApiKey", _HEX, "River's API key"),
@@ -93,13 +101,13 @@ ISSUED_BY_RAIL: dict[Rail, tuple[Generated, ...]] = {
     ),
     Rail.SOLANA: (
         Generated("solanaRpcUrl", _PREFIXED, "address of the Solana RPC, with its key", "https://rpc.invalid/?key="),
-        Generated("solanaFeePayer", SecretKind.SOLANA_KEYPAIR, "wallet that pays Solana's fees; worker alone"),
+        Generated("solanaFeePayer", SecretKind.SOLANA_KEYPAIR, "wallet that pays Solana's fees", roles=_SIGNS),
     ),
     Rail.TON: (
         Generated("tonApiKey", _HEX, "toncenter's API key"),
-        Generated("tonMasterKey", _HEX, "key of the TON wallet; the worker alone has it"),
+        Generated("tonMasterKey", _HEX, "key of the TON wallet", roles=_SIGNS),
     ),
-    Rail.STELLAR: (Generated("stellarSecretSeed", _PREFIXED, "seed of the Stellar account; worker alone", "S"),),
+    Rail.STELLAR: (Generated("stellarSigningKey", _HEX, "key of the Stellar account", roles=_SIGNS),),
     Rail.STRIPE: (
         Generated("stripeSecretKey", _PREFIXED, "Stripe's secret key, sk_live_... on mainnet alone", "sk_test_"),
         Generated("stripeWebhookSecret", _PREFIXED, "secret that Stripe signs its webhooks with", "whsec_"),
@@ -111,13 +119,17 @@ ISSUED_BY_RAIL: dict[Rail, tuple[Generated, ...]] = {
 }
 """The credentials that the rails' operators issue; onchain and bank need none."""
 ISSUED_BY_ALERTING: tuple[Generated, ...] = (
-    Generated("slackWebhookUrl", _PREFIXED, "Slack's incoming webhook for alarms", "https://hooks.slack.invalid/"),
     Generated(
-        "pagerdutyIntegrationUrl", _PREFIXED, "PagerDuty's address for critical alarms", "https://events.invalid/x/"
+        "slackWebhookUrl", _PREFIXED, "Slack's incoming webhook for alarms", "https://hooks.slack.invalid/", roles=()
+    ),
+    Generated(
+        "pagerdutyIntegrationUrl",
+        _PREFIXED,
+        "PagerDuty's address for critical alarms",
+        "https://events.invalid/x/",
+        roles=(),
     ),
 )
-OPTIONAL: tuple[Generated, ...] = (Generated("sentryDsn", _PREFIXED, "Sentry's DSN", "https://sentry.invalid/"),)
-"""Secrets that a stack may do without."""
 
 
 def generated_for(platform: str, rails: Iterable[Rail] = ()) -> tuple[Generated, ...]:
@@ -135,7 +147,7 @@ def generated_for(platform: str, rails: Iterable[Rail] = ()) -> tuple[Generated,
 
 
 def _every_secret_key() -> frozenset[str]:
-    groups = (SECRETS, *ISSUED_BY_RAIL.values(), ISSUED_BY_ALERTING, OPTIONAL)
+    groups = (SECRETS, *ISSUED_BY_RAIL.values(), ISSUED_BY_ALERTING)
     return frozenset(value.key for group in groups for value in group if value.secret)
 
 
@@ -155,6 +167,6 @@ class Secrets:
     def __contains__(self, key: object) -> bool:
         return key in self._values
 
-    def keys(self) -> tuple[str, ...]:
+    def names(self) -> tuple[str, ...]:
         """The config keys of those there are."""
         return tuple(self._values)

@@ -1,0 +1,193 @@
+"""What a stack needs in an account on whatever the service itself runs (`railyard:aws:Foundation`), from its settings:
+
+- keys, network, security groups;
+- database and cache, with the cache's first AUTH token;
+- the image registry.
+
+`stack_secrets` makes the secrets on top, which need to know who is told when a rotation fails.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import pulumi
+import pulumi_random as random
+
+from components.arguments import ArgumentError
+from components.aws.cache import Cache, CacheArgs
+from components.aws.database import Database, DatabaseArgs
+from components.aws.keys import Keys, KeysArgs
+from components.aws.network import Network, NetworkArgs
+from components.aws.registry import Registry, RegistryArgs
+from components.aws.secrets import StackSecrets, StackSecretsArgs
+from components.aws.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.settings import Secrets, Settings
+from components.tags import check_tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class FoundationArgs:
+    """Arguments of `Foundation`.
+
+    Attributes:
+        settings: of a stack in a cloud.
+        tags: the required tags.
+    """
+
+    settings: Settings
+    tags: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        if self.settings.platform == "local":
+            fix = "Use settings of the platform ecs or kubernetes."
+            raise ArgumentError("FoundationArgs", "settings", "are of the local platform", fix)
+        check_tags("FoundationArgs", self.tags)
+
+
+class Foundation(pulumi.ComponentResource):
+    """The parts, as components: `keys`, `network`, `security_groups`, `database`, `cache`, `registry`; `auth_token`."""
+
+    def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("railyard:aws:Foundation", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        settings, tags = args.settings, args.tags
+        self.keys = Keys(
+            f"{name}-keys",
+            KeysArgs(account_id=settings.account_id, region=settings.region, tags=tags),
+            self._child,
+        )
+        self.network = self._network()
+        self.security_groups = self._security_groups()
+        self.database = self._database()
+        token = random.RandomBytes(f"{name}-redis-token", length=32, opts=self._child)
+        self.auth_token: pulumi.Output[str] = pulumi.Output.secret(token.hex)
+        self.cache = self._cache()
+        self.registry = Registry(
+            f"{name}-registry",
+            RegistryArgs(
+                repository=name,
+                kms_key_arn=self.keys.operations_key_arn,
+                retained_images=settings.retained_images,
+                delete_with_images=not settings.deletion_protection,
+                tags=tags,
+            ),
+            self._child,
+        )
+        self.register_outputs(
+            {"vpcId": self.network.vpc_id, "databaseAddress": self.database.address, "cacheAddress": self.cache.address}
+        )
+
+    def _network(self) -> Network:
+        settings = self._args.settings
+        return Network(
+            f"{self._name}-network",
+            NetworkArgs(
+                region=settings.region,
+                zones=settings.zones,
+                cidr=settings.vpc_cidr,
+                nat_gateway_a_zone=settings.nat_gateways == "per-zone",
+                log_key_arn=self.keys.operations_key_arn,
+                flow_log_retention_days=settings.log_retention_days,
+                tags=self._args.tags,
+            ),
+            self._child,
+        )
+
+    def _security_groups(self) -> SecurityGroups:
+        address = self._args.settings.lnd_address
+        return SecurityGroups(
+            f"{self._name}-groups",
+            SecurityGroupsArgs(
+                vpc_id=self.network.vpc_id,
+                lnd_cidrs=self._args.settings.lnd_cidrs if address else (),
+                lnd_port=address[1] if address else 8080,
+                tags=self._args.tags,
+            ),
+            self._child,
+        )
+
+    def _database(self) -> Database:
+        settings = self._args.settings
+        return Database(
+            f"{self._name}-database",
+            DatabaseArgs(
+                identifier=f"{self._name}-database",
+                subnet_ids=self.network.data_subnet_ids,
+                security_group_id=self.security_groups.database_id,
+                kms_key_arn=self.keys.data_key_arn,
+                log_key_arn=self.keys.operations_key_arn,
+                version=settings.database_version,
+                instance_class=settings.database_instance_class,
+                storage_gb=settings.database_storage_gb,
+                max_storage_gb=settings.database_max_storage_gb,
+                backup_days=settings.database_backup_days,
+                deletion_protection=settings.deletion_protection,
+                log_retention_days=settings.log_retention_days,
+                tags=self._args.tags,
+            ),
+            self._child,
+        )
+
+    def _cache(self) -> Cache:
+        settings = self._args.settings
+        return Cache(
+            f"{self._name}-cache",
+            CacheArgs(
+                replication_group_id=f"{self._name}-cache",
+                subnet_ids=self.network.data_subnet_ids,
+                security_group_id=self.security_groups.cache_id,
+                kms_key_arn=self.keys.data_key_arn,
+                log_key_arn=self.keys.operations_key_arn,
+                auth_token=self.auth_token,
+                node_type=settings.cache_node_type,
+                replicas=settings.cache_replicas,
+                log_retention_days=settings.log_retention_days,
+                tags=self._args.tags,
+            ),
+            self._child,
+        )
+
+    def stack_secrets(
+        self, name: str, issued: Secrets, alarm_topic_arns: Sequence[pulumi.Input[str]], parent: pulumi.Resource
+    ) -> StackSecrets:
+        """The stack's secrets and their rotation.
+
+        Args:
+            name: of the component, and before the slash of each secret's name.
+            issued: what others issued, from the config.
+            alarm_topic_arns: who is told when a rotation fails.
+            parent: the component they are part of.
+        """
+        settings = self._args.settings
+        return StackSecrets(
+            name,
+            StackSecretsArgs(
+                account_id=settings.account_id,
+                region=settings.region,
+                secret_key_arn=self.keys.secret_key_arn,
+                data_key_arn=self.keys.data_key_arn,
+                log_key_arn=self.keys.operations_key_arn,
+                issued=settings.generated,
+                issued_values={key: issued[key] for key in issued.names()},
+                database_address=self.database.address,
+                database_port=self.database.port,
+                database_name=self.database.database_name,
+                master_secret_arn=self.database.master_secret_arn,
+                cache_address=self.cache.address,
+                cache_port=self.cache.port,
+                replication_group_id=self.cache.replication_group_id,
+                auth_token=self.auth_token,
+                function_subnet_ids=self.network.private_subnet_ids,
+                function_security_group_id=self.security_groups.function_id,
+                rotation_days=settings.secret_rotation_days,
+                issued_rotation_days=settings.issued_secret_rotation_days,
+                recovery_days=30 if settings.deletion_protection else 0,
+                alarm_topic_arns=alarm_topic_arns,
+                log_retention_days=settings.log_retention_days,
+                tags=self._args.tags,
+            ),
+            pulumi.ResourceOptions(parent=parent),
+        )
