@@ -35,6 +35,16 @@ class TestReading:
         )
         assert (settings.max_payment_msat, settings.max_fee_msat, settings.ports.web_blue) == (5000, 7, 24000)
 
+    def test_every_default_may_come_as_the_text_the_engine_makes_of_it(self) -> None:
+        declared = yaml.safe_load((CHECKOUT / "Pulumi.yaml").read_text())["config"]
+        values = {
+            key: entry["default"] if isinstance(entry["default"], list) else json.dumps(entry["default"]).strip('"')
+            for key, entry in declared.items()
+        }
+        assert Settings.from_mapping({**values, "solanaPayTo": PAY_TO}) == Settings.from_mapping(
+            {"solanaPayTo": PAY_TO}
+        )
+
     def test_secrets_and_other_namespaces_are_passed_over(self) -> None:
         values = {value.key: "x" for value in SECRETS} | {"aws:region": "eu-central-1", "solanaPayTo": PAY_TO}
         assert Settings.from_mapping(values).platform == "local"
