@@ -181,12 +181,14 @@ class Database:
             finally:
                 await self._give_back(connection)
         except PoolTimeout:
+            metrics.DATABASE_ERRORS.inc()
             raise ServiceUnavailable(
                 "The database has no free connection: try again shortly.", headers={"Retry-After": "2"}
             ) from None
         except (psycopg.OperationalError, psycopg.InterfaceError) as error:
             if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57", "53")):
                 raise
+            metrics.DATABASE_ERRORS.inc()
             raise ServiceUnavailable(
                 "The database does not answer: try again shortly.", headers={"Retry-After": "2"}
             ) from error

@@ -20,6 +20,7 @@ PAYMENT_SECONDS = Histogram(
 ERRORS = Counter("errors_total", "Errors by the API's code.", ["type"])
 INVOICES = Counter("invoices_total", "Invoices that reached a state.", ["state"])
 INVOICE_CREATE = Counter("invoice_create_total", "Create-invoice requests.", ["outcome"])
+VOLUME = Counter("payment_volume_total", "Value that was paid, in minor units.", ["rail", "asset"])
 FEES_PAID = Counter("fees_paid_total", "Fees the rails took, in minor units.", ["rail", "asset"])
 SETTLEMENT_SECONDS = Histogram(
     "settlement_seconds", "From an invoice's creation to its settlement.", ["rail"], buckets=_RAIL_SECONDS
@@ -33,13 +34,18 @@ DB_POOL_IN_USE = Gauge("db_pool_in_use", "Connections taken from the pool.", mul
 DB_POOL_SIZE = Gauge("db_pool_size", "Connections the pool may hold.", multiprocess_mode="livesum")
 DB_POOL_WAITING = Gauge("db_pool_waiting", "Requests waiting for a connection.", multiprocess_mode="livesum")
 DB_QUERY_SECONDS = Histogram("db_query_seconds", "Statements.", ["statement"], buckets=_HTTP_SECONDS)
+DATABASE_ERRORS = Counter("database_errors_total", "Times that PostgreSQL did not answer.")
 CACHE_REQUESTS = Counter("cache_requests_total", "Look-ups in a cache.", ["cache", "result"])
 FAILED_TRANSACTIONS = Counter("transactions_failed_total", "Payments that failed, by reason.", ["reason"])
+USER_FAILURES = Gauge(
+    "user_failures_in_an_hour", "Most failed payments of one user in the last hour.", multiprocess_mode="livemax"
+)
 RAIL_NETWORK_ERRORS = Counter("rail_network_errors_total", "Calls that a rail did not answer.", ["rail"])
 RAIL_UP = Gauge("rail_up", "1 ok, 0.5 degraded, 0 down.", ["rail"], multiprocess_mode="livemin")
 REDIS_UP = Gauge("redis_up", "Whether the last call to Redis was answered.", multiprocess_mode="livemin")
 ARRIVALS = Counter("arrivals_total", "Inbound rail events by what became of them.", ["rail", "disposition"])
 PENDING = Gauge("payments_pending", "Payments without a final state.", ["state"], multiprocess_mode="livemax")
+PENDING_AGE = Gauge("payments_pending_oldest_seconds", "Age of the oldest open payment.", multiprocess_mode="livemax")
 UNKNOWN_AGE = Gauge("payments_unknown_oldest_seconds", "Age of the oldest unknown.", multiprocess_mode="livemax")
 LEDGER_IMBALANCE = Gauge("ledger_imbalance", "Sum of all entries; must be 0.", ["asset"], multiprocess_mode="livemax")
 OUTBOX_RELAYED = Counter("outbox_relayed_total", "Outbox rows relayed.", ["kind"])

@@ -93,6 +93,10 @@ class Settings(SafetySettings):
     log_level: str = Field("info", pattern=r"(?i)^(debug|info|warning|error)$", description="Lowest level logged.")
     enable_metrics: bool = Field(True, description="Whether GET /metrics answers.")
 
+    cloudwatch_namespace: str = Field(
+        "", description="Namespace of the CloudWatch metrics that are written as lines; none are when empty."
+    )
+
     database_url: SecretStr | None = Field(None, description="postgresql://payments_app:...@host:port/payments")
     database_owner_url: SecretStr | None = Field(None, description="The owner's URL; only `migrate` reads it.")
     database_pool_size: int = Field(20, ge=1, le=200, description="Connections a process may hold.")
@@ -116,6 +120,7 @@ class Settings(SafetySettings):
 
     lnd_url: str = Field("", description="https URL of LND's REST port; the rail is off when empty.")
     lnd_tls_cert_path: Path | None = Field(None, description="LND's tls.cert, the only certificate trusted.")
+    lnd_tls_cert: str = Field("", description="That certificate as PEM text, where no file can be mounted.")
     lnd_macaroon: SecretStr | None = Field(None, description="Invoice macaroon in hex.")
     lnd_macaroon_path: Path | None = Field(None, description="File of the invoice macaroon, instead of LND_MACAROON.")
     lnd_pay_macaroon: SecretStr | None = Field(None, description="Pay macaroon in hex; worker only.")
@@ -251,8 +256,11 @@ def _across_fields(settings: Settings, command: Command) -> list[str]:
         problems.append(
             f"SOLANA_NETWORK is {settings.solana_network!r} but NETWORK is {settings.network.value!r}: they must agree."
         )
-    if settings.lnd_url and not settings.lnd_tls_cert_path:
-        problems.append("LND_TLS_CERT_PATH is missing: give the path of LND's tls.cert, or leave LND_URL empty.")
+    if settings.lnd_url and not (settings.lnd_tls_cert_path or settings.lnd_tls_cert):
+        problems.append(
+            "LND_TLS_CERT_PATH is missing: give the path of LND's tls.cert, its text in LND_TLS_CERT, or leave "
+            "LND_URL empty."
+        )
     if settings.lnd_url and not (settings.lnd_macaroon or settings.lnd_macaroon_path):
         problems.append(
             "LND_MACAROON is missing: give it in hex or its file in LND_MACAROON_PATH, or leave LND_URL empty."

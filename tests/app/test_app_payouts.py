@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import timedelta
 from typing import Any
 from uuid import UUID
 
@@ -11,7 +12,7 @@ import psycopg
 import pytest
 
 from payments.core import Core
-from payments.payouts import service
+from payments.payouts import repository, service
 from payments.payouts.service import look_again_after
 from payments.rails.protocol import Outcome, OutcomeState, OutcomeUnknownError, RailRefusedError, RailUnavailableError
 from payments.worker import registry
@@ -371,3 +372,18 @@ class TestStateMachine:
         await service.send(core, UUID(payment))
         assert (await _view(client))["status"] == "failed"
         assert not rail.sent
+
+
+@pytest.mark.usefixtures("funded")
+class TestSuspicion:
+    async def test_failures_of_one_user_within_the_hour_are_counted(
+        self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
+    ) -> None:
+        since = core.clock.now() - timedelta(hours=1)
+        assert await repository.most_failures(core.database, since) == 0
+        rail.next_outcome = DEAD
+        await _accept(client)
+        await _work(core)
+        assert (await _view(client))["status"] == "failed"
+        assert await repository.most_failures(core.database, since) == 1
+        assert await repository.most_failures(core.database, core.clock.now() + timedelta(hours=1)) == 0

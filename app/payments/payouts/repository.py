@@ -212,3 +212,18 @@ async def open_figures(database: Database) -> dict[str, Any]:
         name="open_payments",
     )
     return {row["state"]: (row["number"], row["oldest"]) for row in rows}
+
+
+async def most_failures(database: Database, since: datetime) -> int:
+    """The most payments and settlements of one user that began since then and failed."""
+    first = UUID(int=int(since.timestamp() * 1000) << 80)
+    # By id, whose first 48 bits are the time: the primary keys serve, no index is needed.
+    found = await database.value(
+        "SELECT coalesce(max(number), 0)::bigint FROM (SELECT count(*) AS number FROM ("
+        "SELECT user_id FROM payments.payments WHERE id >= %s AND state = 'failed' UNION ALL "
+        "SELECT user_id FROM x402.settlements WHERE id >= %s AND state = 'failed'"
+        ") AS failed GROUP BY user_id) AS of_users",
+        (first, first),
+        name="most_failures",
+    )
+    return int(found)

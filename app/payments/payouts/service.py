@@ -248,6 +248,7 @@ async def record(
         return
     if outcome.state is OutcomeState.SUCCEEDED:
         metrics.PAYMENTS.labels(payment.rail, "succeeded").inc()
+        metrics.VOLUME.labels(payment.rail, payment.asset).inc(payment.amount)
         metrics.FEES_PAID.labels(payment.rail, payment.asset).inc(outcome.fee)
         metrics.PAYMENT_SECONDS.labels(payment.rail).observe((now - payment.created_at).total_seconds())
     elif outcome.state is OutcomeState.DEAD:

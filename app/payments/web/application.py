@@ -12,6 +12,7 @@ from typing import Any, cast
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
+from payments import cloudwatch
 from payments.core import Core
 from payments.errors import InvalidInput, ServerError, documented
 from payments.version import VERSION
@@ -74,13 +75,16 @@ def create_inner(core: Core) -> FastAPI:
     @contextlib.asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         await core.start()
-        housekeeping = asyncio.create_task(_keep_house(core))
+        tasks = [
+            asyncio.create_task(_keep_house(core)),
+            asyncio.create_task(cloudwatch.publish_for(core, is_worker=False)),
+        ]
         try:
             yield
         finally:
-            housekeeping.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
-                await housekeeping
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
             await core.close()
 
     application = FastAPI(

@@ -28,6 +28,8 @@ async def credit(core: Core, rail: str, batch: list[Arrival]) -> list[str]:
         for arrival, disposition in zip(batch, dispositions, strict=True)
         if disposition in ("settled", "overpaid")
     }
+    for arrival in settled.values():
+        metrics.VOLUME.labels(rail, arrival.asset).inc(arrival.amount)
     for rail_id, created_at in await repository.created_at(core.database, rail, list(settled)):
         seconds = (settled[rail_id].arrived_at - created_at).total_seconds()
         metrics.SETTLEMENT_SECONDS.labels(rail).observe(max(seconds, 0.0))

@@ -9,6 +9,7 @@ from typing import Any
 
 from fastapi import FastAPI
 
+from payments import cloudwatch
 from payments.core import Core
 from payments.rails.protocol import ArrivalSource
 from payments.version import VERSION
@@ -49,6 +50,8 @@ class Worker:
         loops.every("outbox lag", LAG_SECONDS, functools.partial(measure_lag, core))
         loops.every("stalled jobs", STALLED_CHECK_SECONDS, self._with_queue(self._take_back_stalled))
         loops.every("rails' health", HEALTH_SECONDS, self._measure_health)
+        if core.settings.cloudwatch_namespace:
+            loops.start("CloudWatch", functools.partial(cloudwatch.publish_for, core, is_worker=True))
         for duty in registry.duties():
             loops.every(duty.name, duty.every_seconds, functools.partial(duty.run, core))
 

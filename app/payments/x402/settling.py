@@ -263,6 +263,7 @@ class Settler:
             raise _LeaseLostError
         metrics.PAYMENTS.labels("solana", "settled").inc()
         metrics.SETTLEMENT_SECONDS.labels("solana").observe((now - settlement.created_at).total_seconds())
+        metrics.VOLUME.labels("solana", settlement.mint).inc(effect.delta)
         metrics.FEES_PAID.labels("solana", "SOL").inc(effect.fee_lamports)
 
     async def _fail(

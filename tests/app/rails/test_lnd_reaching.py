@@ -44,6 +44,17 @@ class TestReachingTheNode:
                 await rail.create_invoice(an_order())
         assert node.calls == []
 
+    async def test_the_certificate_can_be_given_as_text(
+        self, node: Any, script: Any, make_rail: MakeRail, tmp_path: Path
+    ) -> None:
+        node.on("GET", "/v1/getinfo", script.says(INFO))
+        text = (node.folder / "tls.cert").read_text(encoding="ascii")
+        async with make_rail(tls_certificate=text) as rail:
+            assert (await rail.health()).health is Health.OK
+        script.write_certificate(tmp_path)
+        async with make_rail(tls_certificate=(tmp_path / "tls.cert").read_text(encoding="ascii")) as rail:
+            assert (await rail.health()).health is Health.DOWN
+
     async def test_a_rotated_certificate_is_read_without_a_restart(
         self, node: Any, script: Any, make_rail: MakeRail
     ) -> None:

@@ -26,14 +26,17 @@ def build(settings: Settings, role: str) -> LndRail | None:
         invoice_macaroon = macaroon_source(
             invoice.get_secret_value() if invoice else None, settings.lnd_macaroon_path, setting="LND_MACAROON"
         )
-        if invoice_macaroon is None or settings.lnd_tls_cert_path is None:
-            raise LndConfigError("LND_URL needs LND_TLS_CERT_PATH and LND_MACAROON (or LND_MACAROON_PATH) beside it.")
+        certificate = settings.lnd_tls_cert_path or settings.lnd_tls_cert
+        if invoice_macaroon is None or not certificate:
+            raise LndConfigError(
+                "LND_URL needs LND_TLS_CERT_PATH (or LND_TLS_CERT) and LND_MACAROON (or LND_MACAROON_PATH) beside it."
+            )
         pay_macaroon = macaroon_source(pay.get_secret_value() if pay else None, pay_path, setting="LND_PAY_MACAROON")
         _check_rights("LND_MACAROON", invoice_macaroon, macaroons.SPENDING, RECEIVING_RIGHTS)
         _check_rights("LND_PAY_MACAROON", pay_macaroon, macaroons.SPENDING - macaroons.PAYING, PAYING_RIGHTS)
         config = LndConfig(
             url=settings.lnd_url,
-            tls_certificate=settings.lnd_tls_cert_path,
+            tls_certificate=certificate,
             invoice_macaroon=invoice_macaroon,
             pay_macaroon=macaroon_source(pay.get_secret_value() if pay else None, pay_path, setting="LND_PAY_MACAROON"),
             network=settings.bitcoin_network,

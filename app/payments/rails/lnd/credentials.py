@@ -29,11 +29,16 @@ class PinnedCertificate:
     """The one certificate that the node must show, from LND's `tls.cert`.
 
     The pin is the certificate's SHA-256, not a chain or a host name: LND signs its own certificate and the node may be
-    reached under any name. The file is looked at before every request, so a rotated certificate needs no restart.
+    reached under any name. A file is looked at before every request, so a rotated certificate needs no restart; where
+    there is no file to mount (ECS injects variables alone) the PEM text itself is given.
+
+    Args:
+        source: the file, or PEM text.
     """
 
-    def __init__(self, path: Path) -> None:
-        self._path = path
+    def __init__(self, source: Path | str) -> None:
+        self._given = source if isinstance(source, str) else None
+        self._path = source if isinstance(source, Path) else Path("of LND_TLS_CERT")
         self._version: tuple[int, int, int] | None = None
         self._fingerprint: aiohttp.Fingerprint | None = None
 
@@ -44,7 +49,7 @@ class PinnedCertificate:
             LndConfigError: the file cannot be read or holds no certificate.
         """
         try:
-            version = _file_version(self._path)
+            version = (0, 0, 0) if self._given is not None else _file_version(self._path)
             if self._fingerprint is None or version != self._version:
                 self._fingerprint = aiohttp.Fingerprint(hashlib.sha256(self._der()).digest())
                 self._version = version
@@ -55,7 +60,7 @@ class PinnedCertificate:
         return self._fingerprint
 
     def _der(self) -> bytes:
-        text = self._path.read_text(encoding="ascii", errors="replace")
+        text = self._given if self._given is not None else self._path.read_text(encoding="ascii", errors="replace")
         start, end = text.find(_CERTIFICATE_START), text.find(_CERTIFICATE_END)
         try:
             if start < 0 or end < start:

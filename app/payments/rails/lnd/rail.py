@@ -37,7 +37,7 @@ class LndConfig:
 
     Attributes:
         url: https address of the REST interface.
-        tls_certificate: file of the certificate to trust, and no other.
+        tls_certificate: the certificate to trust, and no other: its file, or PEM text.
         invoice_macaroon: makes and reads invoices.
         pay_macaroon: sends payments; None in the web role, which then cannot.
         network: mainnet, testnet, signet, regtest or simnet.
@@ -47,7 +47,7 @@ class LndConfig:
     """
 
     url: str
-    tls_certificate: Path
+    tls_certificate: Path | str
     invoice_macaroon: MacaroonSource
     network: str
     max_payment_msat: int
