@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, TypeVar, cast
 
 from payments.clock import Clock
@@ -12,6 +12,7 @@ from payments.errors import NotFound
 from payments.limits.limiter import Limiter
 from payments.rails.protocol import Rail
 from payments.settings import Settings
+from payments.switches.service import Switches
 
 if TYPE_CHECKING:
     from payments.api_keys.service import KeyRing
@@ -39,6 +40,7 @@ class Core:
         rails: by name; only those that are configured.
         key_ring: who may call with an API key; None in the worker.
         tokens: who may call with a token; None in the worker.
+        switches: what is stopped now, as of at most a second ago.
     """
 
     settings: Settings
@@ -48,6 +50,10 @@ class Core:
     clock: Clock
     key_ring: KeyRing | None = None
     tokens: TokenVerifier | None = None
+    switches: Switches = field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "switches", Switches(self.database, self.clock))
 
     def rail(self, name: str, kind: type[Kind]) -> Kind:
         """The rail `name` as one that can do what the protocol `kind` says.

@@ -59,6 +59,14 @@ WEBHOOKS = Counter("webhook_attempts_total", "Attempts to deliver, by what came 
 WEBHOOKS_DUE = Gauge("webhooks_due", "Deliveries that are due now.", multiprocess_mode="livemax")
 WEBHOOK_LAG = Gauge("webhook_lag_seconds", "Age of the oldest due delivery.", multiprocess_mode="livemax")
 BREAKERS = Gauge("circuit_breaker_open", "1 open, 0.5 on trial, 0 closed.", ["upstream"], multiprocess_mode="livemax")
+STOPPED = Counter("requests_stopped_total", "Requests refused by a switch.", ["switch"])
+HELD = Counter("payments_held_total", "Departures put off, by what holds them.", ["why"])
+SUSPICIOUS = Counter("suspicious_activity_total", "Users whose payouts were held after failures.")
+APPROVALS_WAITING = Gauge("approvals_waiting", "Payments for a second person.", multiprocess_mode="livemax")
+HOT_WALLET = Gauge(
+    "hot_wallet_balance", "What the ledger says a rail holds.", ["rail", "asset"], multiprocess_mode="livemax"
+)
+WALLET_TRANSFERS = Counter("wallet_transfers_total", "Requests to top up or sweep.", ["rail", "direction"])
 DUPLICATES = Counter("idempotency_total", "Requests with an Idempotency-Key.", ["outcome"])
 
 

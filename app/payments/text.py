@@ -28,6 +28,7 @@ def _few(value: dict[str, str]) -> dict[str, str]:
 
 
 Memo = Annotated[str, AfterValidator(_printable), AfterValidator(_at_most_639_bytes)]
+Note = Annotated[str, AfterValidator(_printable)]
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable)]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_printable)]
 _Value = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable)]

@@ -110,6 +110,7 @@ async def create(
         PaymentFailed: the rail finally refused.
         ServiceUnavailable: the rail does not answer; asking again with the same key is safe.
     """
+    await core.switches.refuse_if_stopped("invoices", f"receive:{new.rail}")
     rail = core.rail(new.rail, ReceivingRail)  # type: ignore[type-abstract]
     draft = _draft(core, caller, new, rail)
     attempt_id = core.clock.new_id()

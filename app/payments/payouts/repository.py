@@ -8,7 +8,7 @@ from typing import Any
 from uuid import UUID
 
 from payments.attempts.schemas import Attempt
-from payments.database import Database, jsonb
+from payments.database import Database, Queries, jsonb
 from payments.idempotency.repository import claim_of
 from payments.idempotency.schemas import Answer, Claim, IdempotencyKey
 from payments.payouts.schemas import Payment, PaymentState
@@ -73,8 +73,23 @@ async def create(
     return claim_of(row)
 
 
+async def check_departure(
+    database: Queries, payment_id: UUID, *, approval_threshold: int | None, wallet_floor: int | None, now: datetime
+) -> None:
+    """Whether a payment may leave now; inside the transaction that begins its attempt.
+
+    Raises:
+        psycopg.Error: SQLSTATE RY006, a switch; RY007, no second person approved it; RY008, the hot wallet's floor.
+    """
+    await database.run(
+        "SELECT payments.check_departure(%s, %s, %s, %s)",
+        (payment_id, approval_threshold, wallet_floor, now),
+        name="check_departure",
+    )
+
+
 async def begin(
-    database: Database,
+    database: Queries,
     prepared: PreparedPayment,
     *,
     attempt_id: UUID,

@@ -22,6 +22,7 @@ from payments.errors import Conflict, InvalidInput, NotFound, PaymentFailed
 from payments.idempotency.schemas import Answer, ClaimOutcome, IdempotencyKey
 from payments.idempotency.service import settle_claim
 from payments.payouts import repository
+from payments.payouts.departure import begin_or_hold, may_submit_again
 from payments.payouts.schemas import NewPayment, Payment, PaymentState, PaymentView
 from payments.rails.protocol import (
     DecodedRequest,
@@ -35,6 +36,7 @@ from payments.rails.protocol import (
     RailRefusedError,
     RailUnavailableError,
 )
+from payments.suspicion import service as suspicion
 
 if TYPE_CHECKING:
     from payments.core import Core
@@ -105,6 +107,8 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
         Conflict: the key's rules; this payment request is being paid or was paid; the external id is taken.
         PaymentFailed: the balance or the daily limit does not allow it.
     """
+    await core.switches.refuse_if_stopped("payouts", f"send:{new.rail}")
+    await suspicion.refuse_if_held(core, caller)
     draft = _draft(core, caller, new)
     answer = Answer.of(202, PaymentView.of(draft).model_dump(mode="json"))
     try:
@@ -125,6 +129,9 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
             raise Conflict("This payment request is being paid, or was paid, by another payment.") from error
         raise
     except psycopg.DatabaseError as error:
+        if error.sqlstate in ("RY004", "RY005"):
+            what = "balance too low" if error.sqlstate == "RY004" else "over the daily limit"
+            await suspicion.failed(core, user_id=caller.user_id, environment=caller.environment, what=what)
         if error.sqlstate == "RY004":
             raise PaymentFailed(
                 "The balance is too low for the amount and its fee cap.",
@@ -150,6 +157,7 @@ async def send(core: Core, payment_id: UUID) -> None:
 
     Raises:
         RailUnavailableError: the rail is down and nothing was tried; the job comes again.
+        HeldError: a switch or the hot wallet's floor holds it; the job comes again.
     """
     payment = await repository.by_id(core.database, payment_id)
     if payment is None or payment.state is not PaymentState.CREATED:
@@ -159,17 +167,7 @@ async def send(core: Core, payment_id: UUID) -> None:
     attempt_id, token = core.clock.new_id(), core.clock.new_token()
     try:
         prepared = await rail.prepare(order)
-        begun = await repository.begin(
-            core.database,
-            prepared,
-            attempt_id=attempt_id,
-            token=token,
-            lease_seconds=core.settings.lease_seconds,
-            now=core.clock.now(),
-            daily_limit=core.settings.daily_payout_limit_msat,
-            max_amount=core.settings.max_payment_msat,
-            release=core.settings.release,
-        )
+        begun = await begin_or_hold(core, prepared, attempt_id=attempt_id, token=token)
     except (InvalidRequestError, RailRefusedError) as error:
         await _close(core, payment, error.sentence)
         return
@@ -197,6 +195,7 @@ async def _close(core: Core, payment: Payment, reason: str) -> None:
     if closed:
         metrics.PAYMENTS.labels(payment.rail, "failed").inc()
         metrics.FAILED_TRANSACTIONS.labels("refused").inc()
+        await suspicion.failed(core, user_id=payment.user_id, environment=payment.environment, what=reason)
 
 
 async def submit(core: Core, rail: PayingRail, prepared: PreparedPayment) -> Outcome:
@@ -254,6 +253,7 @@ async def record(
     elif outcome.state is OutcomeState.DEAD:
         metrics.PAYMENTS.labels(payment.rail, "failed").inc()
         metrics.FAILED_TRANSACTIONS.labels(outcome.reason[:40] or "failed").inc()
+        await suspicion.failed(core, user_id=payment.user_id, environment=payment.environment, what=outcome.reason)
         metrics.PAYMENT_SECONDS.labels(payment.rail).observe((now - payment.created_at).total_seconds())
     elif outcome.state is OutcomeState.UNKNOWN:
         metrics.PAYMENTS.labels(payment.rail, "unknown").inc()
@@ -269,7 +269,8 @@ async def look_up(core: Core, attempt: Attempt) -> str:
     prepared = PreparedPayment(order, attempt.rail_id, attempt.payload)
     try:
         outcome = await rail.look_up(prepared)
-        if outcome.state is OutcomeState.UNKNOWN and outcome.proof.get("not_found"):
+        not_found = outcome.state is OutcomeState.UNKNOWN and outcome.proof.get("not_found")
+        if not_found and await may_submit_again(core, payment):
             outcome = await submit(core, rail, prepared)
     except RailUnavailableError as error:
         metrics.RAIL_NETWORK_ERRORS.labels(rail.name).inc()

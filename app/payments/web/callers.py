@@ -13,6 +13,7 @@ from payments.core import Core
 from payments.errors import Forbidden, Unauthorized
 from payments.limits.client_address import client_address
 from payments.limits.limiter import Limit, WithoutRedis
+from payments.switches.schemas import MAINTENANCE
 
 _api_key = APIKeyHeader(name="x-api-key", auto_error=False, description="An API key: sk_test_... or sk_live_...")
 
@@ -106,6 +107,8 @@ class Admission:
         if not caller.unlimited:
             allowance = await core.limiter.take(self._by_caller(core, caller), self.without_redis)
             request.state.rate_limit_headers = allowance.headers()
+        if request.method != "GET" and self.scope is not Scope.ADMIN:
+            await core.switches.refuse_if_stopped(MAINTENANCE)
         if self.scope not in caller.scopes:
             raise Forbidden(f"This key lacks the permission '{self.scope}'.")
         if self.moves_money and caller.environment != core.settings.key_environment:

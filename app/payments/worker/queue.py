@@ -43,8 +43,12 @@ class _Retry(procrastinate.BaseRetryStrategy):
     """Every job that raises is tried again, later and later; nothing is ever given up by time."""
 
     def get_retry_decision(self, *, exception: BaseException, job: QueuedJob) -> procrastinate.RetryDecision | None:
+        wish: float | None = getattr(exception, "retry_after_seconds", None)
         if isinstance(exception, UnknownJobError):
             seconds = UNKNOWN_RETRY_SECONDS
+        elif wish is not None:
+            # Whoever refused knows best when it is worth asking again; a rail's wish for hours is cut short.
+            seconds = min(max(wish, 1.0), LONGEST_RETRY_SECONDS)
         else:
             seconds = min(2.0 ** min(job.attempts, 16), LONGEST_RETRY_SECONDS)
             if job.attempts >= ALARMING_TRIES:

@@ -12,6 +12,9 @@ from payments.worker.work import Duty, Job, LookUp, queue_of
 TASKS = (
     "payments.invoices.tasks",
     "payments.payouts.tasks",
+    "payments.approvals.tasks",
+    "payments.suspicion.tasks",
+    "payments.wallets.tasks",
     "payments.idempotency.tasks",
     "payments.ledger.tasks",
     "payments.webhooks.tasks",

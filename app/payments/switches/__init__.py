@@ -1,0 +1,1 @@
+"""Switches: pause payouts or invoices, maintenance, one rail's sending or receiving, automatic fallback."""
