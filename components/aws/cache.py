@@ -16,11 +16,10 @@ import pulumi
 import pulumi_aws as aws
 
 from components.arguments import ArgumentError
+from components.settings.cloud import TOO_SMALL_NODES
 from components.tags import check_tags, named
 
 PORT = 6379
-# Node types with less than the 1 GB that the guides ask for (facts.md 2c, trap 11): 0.5 GiB each.
-TOO_SMALL = ("cache.t1.micro", "cache.t2.micro", "cache.t3.micro", "cache.t4g.micro")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +64,7 @@ class CacheArgs:
             refuse("replication_group_id", what, fix)
         if len(self.subnet_ids) < 2:
             refuse("subnet_ids", f"has {len(self.subnet_ids)}", "Give subnets in at least two zones.")
-        if self.node_type in TOO_SMALL:
+        if self.node_type in TOO_SMALL_NODES:
             what = f"is {self.node_type!r}, which has less than 1 GB memory"
             refuse("node_type", what, "Use cache.t4g.small or a larger one.")
         if not 1 <= self.replicas <= 5:

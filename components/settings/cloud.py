@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
@@ -12,6 +13,8 @@ from components.settings.problems import Problem, problem
 # Regions whose zones open to every account do not begin with a, b, c (AWS, "Regions and Availability Zones").
 _ZONE_LETTERS = {"ap-northeast-1": "acd", "ca-central-1": "abd", "ap-northeast-2": "abc"}
 CIDR = r"^(\d{1,3}\.){3}\d{1,3}/\d{1,2}$"
+# 0.5 GiB each (facts.md 2c, trap 11).
+TOO_SMALL_NODES = ("cache.t1.micro", "cache.t2.micro", "cache.t3.micro", "cache.t4g.micro")
 TAG_VALUE = r"^[A-Za-z0-9 _.:/=+@-]{1,256}$"
 
 
@@ -140,6 +143,14 @@ class CloudSettings(Model):
         return tuple(self.region + letter for letter in _ZONE_LETTERS.get(self.region, "abc"))
 
 
+def is_narrow_range(cidr: str) -> bool:
+    """Whether it is an IPv4 range of /16 or narrower, with no bit set outside its prefix."""
+    try:
+        return ipaddress.IPv4Network(cidr).prefixlen >= 16
+    except ValueError:
+        return False
+
+
 def problems_of_cloud(settings: CloudSettings) -> list[Problem]:
     """What is wrong between the account's settings that are each right."""
     problems = []
@@ -152,6 +163,9 @@ def problems_of_cloud(settings: CloudSettings) -> list[Problem]:
                 "Remove it with `pulumi config rm railyard:availabilityZones`, or name three.",
             )
         )
+    if settings.cache_node_type in TOO_SMALL_NODES:
+        what = f"is {settings.cache_node_type!r}, which has less than 1 GB memory"
+        problems.append(problem("cacheNodeType", what, "cache.t4g.small"))
     if settings.database_max_storage_gb <= settings.database_storage_gb:
         problems.append(
             problem(

@@ -82,8 +82,8 @@ def problems_of_pools(service: ServiceSettings, cloud: CloudSettings) -> list[Pr
                 f"(({service.max_tasks} web + {service.worker_tasks} worker tasks) x "
                 f"{service.deployment_maximum_percent} % of a deployment, and the standby as large), while "
                 f"{cloud.database_instance_class} has {limit} for tasks",
-                "Lower railyard:databasePoolSize or railyard:maxTasks, or choose a larger "
-                "railyard:databaseInstanceClass.",
+                "Lower railyard:databasePoolSize, railyard:maxTasks, railyard:workerTasks or "
+                "railyard:deploymentMaximumPercent, or choose a larger railyard:databaseInstanceClass.",
             )
         )
     return problems

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from components.settings.model import CLOUD, Model, setting
+from components.settings.problems import Problem, problem
 
 HOST_NAME = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
 
@@ -76,3 +77,14 @@ class ServiceSettings(Model):
     verify_rate_limit: int = setting(
         500, "Verifications and settlements of one key in a minute.", platforms=CLOUD, ge=1
     )
+
+
+def problems_of_names(settings: ServiceSettings) -> list[Problem]:
+    """Host names that the zone cannot hold."""
+    zone = settings.hosted_zone_name
+    names = (("domainName", settings.domain_name), ("dashboardDomainName", settings.dashboard_domain_name))
+    return [
+        problem(key, f"is {name!r}, which is no name in the zone {zone}", f"pay.{zone}")
+        for key, name in names
+        if name and zone and name != zone and not name.endswith(f".{zone}")
+    ]

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 
 from pydantic import ValidationError
 
-from components.settings.cloud import CloudSettings, problems_of_cloud
+from components.settings.cloud import CloudSettings, is_narrow_range, problems_of_cloud
 from components.settings.kubernetes import KubernetesSettings
 from components.settings.local import LocalSettings, problems_of_ports
 from components.settings.model import setting
@@ -22,12 +23,13 @@ from components.settings.pool import problems_of_pools
 from components.settings.problems import NAMESPACE, Problem, SettingsError, namespaced, problem
 from components.settings.secrets import SECRET_KEYS, Generated, Secrets, generated_for
 from components.settings.sentences import facts_of, fields_by_alias, sentence
-from components.settings.service import ServiceSettings
+from components.settings.service import ServiceSettings, problems_of_names
 from components.settings.watching import WatchingSettings
 
 if TYPE_CHECKING:
     import pulumi
 
+_KEY = re.compile(r"\b(?:railyard|aws):[A-Za-z]+")
 PLATFORMS = ("local", "ecs", "kubernetes")
 
 
@@ -115,7 +117,7 @@ def _read(model: type[SettingsType], values: Mapping[str, Any]) -> tuple[Setting
     # A relation with a key that is wrong by itself has to wait until that is mended.
     waiting = {namespaced(name) for name in wrong}
     between = [] if "platform" in wrong else _problems_between(settings)
-    problems += [found for found in between if not any(key in str(found).replace("`", " ").split() for key in waiting)]
+    problems += [found for found in between if waiting.isdisjoint(_KEY.findall(str(found)))]
     return (None if wrong else settings), problems
 
 
@@ -124,7 +126,8 @@ def _problems_between(settings: Settings) -> list[Problem]:
     problems = _problems_of_platform(settings) + problems_of_payments(settings, settings.platform)
     if settings.platform == "local":
         return problems + problems_of_ports(settings.ports)
-    return problems + problems_of_cloud(settings) + problems_of_pools(settings, settings)
+    problems += problems_of_cloud(settings) + problems_of_pools(settings, settings)
+    return problems + _problems_of_lnd(settings) + problems_of_names(settings)
 
 
 def _problems_of_platform(settings: Settings) -> list[Problem]:
@@ -144,6 +147,20 @@ def _problems_of_platform(settings: Settings) -> list[Problem]:
             what = f"is a setting of platform {others}, and railyard:platform is {settings.platform!r}"
             problems.append(Problem(key, what, f"Remove it with `pulumi config rm {key}`."))
     return problems
+
+
+def _problems_of_lnd(settings: Settings) -> list[Problem]:
+    """Whether tasks get to LND: by their security group they leave the VPC on 443 and for its addresses alone."""
+    fix = f"Name LND's own with `pulumi config set --path '{NAMESPACE}:lndCidrs[0]' <address>/32`."
+    key, address = f"{NAMESPACE}:lndCidrs", settings.lnd_address
+    if address and address[1] != 443 and not settings.lnd_cidrs:
+        what = f"is missing, and tasks cannot reach LND on port {address[1]} without"
+        return [Problem(key, what, fix)]
+    return [
+        Problem(key, f"has {cidr!r}, which is no address range from /16 to /32", fix)
+        for cidr in settings.lnd_cidrs
+        if not is_narrow_range(cidr)
+    ]
 
 
 def _problems_of_secrets(
