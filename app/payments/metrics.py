@@ -44,6 +44,12 @@ RAIL_NETWORK_ERRORS = Counter("rail_network_errors_total", "Calls that a rail di
 RAIL_UP = Gauge("rail_up", "1 ok, 0.5 degraded, 0 down.", ["rail"], multiprocess_mode="livemin")
 REDIS_UP = Gauge("redis_up", "Whether the last call to Redis was answered.", multiprocess_mode="livemin")
 ARRIVALS = Counter("arrivals_total", "Inbound rail events by what became of them.", ["rail", "disposition"])
+SUSPENSE_OPEN = Gauge(
+    "suspense_open", "Amounts that wait for a decision.", ["rail", "asset"], multiprocess_mode="livemax"
+)
+SUSPENSE_AMOUNT = Gauge(
+    "suspense_amount", "What waits for a decision, in minor units.", ["rail", "asset"], multiprocess_mode="livemax"
+)
 PENDING = Gauge("payments_pending", "Payments without a final state.", ["state"], multiprocess_mode="livemax")
 PENDING_AGE = Gauge("payments_pending_oldest_seconds", "Age of the oldest open payment.", multiprocess_mode="livemax")
 UNKNOWN_AGE = Gauge("payments_unknown_oldest_seconds", "Age of the oldest unknown.", multiprocess_mode="livemax")

@@ -16,6 +16,7 @@ from urllib.parse import urlsplit
 from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_validator
 from pydantic_settings import NoDecode, SettingsConfigDict
 
+from payments.settings_of_returns import ReturnSettings
 from payments.settings_of_safety import SafetySettings
 
 MINIMUM_SECRET_LENGTH = 32
@@ -73,7 +74,7 @@ class SettingsError(Exception):
         self.problems = problems
 
 
-class Settings(SafetySettings):
+class Settings(SafetySettings, ReturnSettings):
     """The settings by their variables' names in lower case. Those of callers and safety, and those of the guides that
     no part of this release reads, are in the classes it extends."""
 

@@ -84,3 +84,15 @@ async def forget(database: Database, days: int, limit: int) -> int:
     return int(
         await database.value("SELECT payments.forget_idempotency(%s, %s)", (days, limit), name="forget_idempotency")
     )
+
+
+async def stored(database: Queries, key: IdempotencyKey) -> Answer | None:
+    """The answer that this very request got before; None also while it is still running."""
+    row = await database.one(
+        "SELECT r.status, r.headers, r.body FROM payments.idempotency_keys k "
+        "JOIN payments.idempotency_responses r ON r.day = k.day AND r.key_id = k.id WHERE k.caller_id = %s "
+        "AND k.environment = %s AND k.route = %s AND k.key = %s AND k.fingerprint = %s AND k.done",
+        (key.caller_id, key.environment, key.route, key.key, key.fingerprint),
+        name="stored_answer",
+    )
+    return Answer(row["status"], bytes(row["body"]), row["headers"]) if row else None

@@ -31,7 +31,7 @@ from payments.invoices.schemas import (
     NewLightningInvoice,
 )
 from payments.web.answers import IdempotencyHeader, key_of, send
-from payments.web.callers import InvoiceWriter, Reader, core_of
+from payments.web.callers import InvoiceWriter, Reader, Writer, core_of
 from payments.web.strict_json import StrictRoute
 
 router = APIRouter(tags=["invoices"], route_class=StrictRoute)
@@ -100,3 +100,16 @@ async def read_invoice(
 ) -> InvoiceView:
     """An invoice by its id or its payment hash."""
     return InvoiceView.of(await service.read(core_of(request), caller, reference))
+
+
+@router.post(
+    "/v1/invoices/{invoice_id}/cancel",
+    response_model=InvoiceView,
+    responses=documented(InvalidInput, NotFound, Conflict, *_COMMON),
+)
+async def cancel_invoice(
+    request: Request, caller: Writer, invoice_id: UUID, idempotency_key: IdempotencyHeader = None
+) -> Response:
+    """Cancel an open invoice. What is still paid for it goes into suspense as late. Twice is the same as once."""
+    key = await key_of(request, caller, idempotency_key)
+    return send(request, await service.cancel(core_of(request), caller, invoice_id, key))

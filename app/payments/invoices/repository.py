@@ -8,7 +8,7 @@ from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from payments.database import Database, jsonb
+from payments.database import Database, Queries, jsonb
 from payments.idempotency.repository import claim_of
 from payments.idempotency.schemas import Answer, Claim, IdempotencyKey
 from payments.invoices.schemas import Invoice, InvoiceState
@@ -160,6 +160,16 @@ async def doubt(
     )
 
 
+async def cancel(database: Queries, invoice_id: UUID, *, reason: str, now: datetime, actor: Actor) -> bool:
+    """Nobody shall pay it any more; False when it is further than open."""
+    cancelled = await database.value(
+        "SELECT payments.cancel_invoice(%s, %s, %s, %s, %s)",
+        (invoice_id, reason, now, actor.name, actor.cause),
+        name="cancel_invoice",
+    )
+    return bool(cancelled)
+
+
 async def by_id(database: Database, invoice_id: UUID) -> Invoice | None:
     """An invoice, whoever's it is."""
     row = await database.one(
@@ -171,7 +181,7 @@ async def by_id(database: Database, invoice_id: UUID) -> Invoice | None:
 
 
 async def of_user(
-    database: Database, *, user_id: str | None, environment: str, invoice_id: UUID | None, rail_id: str | None
+    database: Queries, *, user_id: str | None, environment: str, invoice_id: UUID | None, rail_id: str | None
 ) -> Invoice | None:
     """A user's invoice (None: anybody's) by its id or its identity on the rail."""
     row = await database.one(

@@ -15,12 +15,13 @@ import structlog
 
 from payments import metrics
 from payments.api_keys.schemas import Caller, Scope
+from payments.database import Transaction
 from payments.errors import Conflict, InvalidInput, NotFound, PaymentFailed, ServiceUnavailable
 from payments.idempotency.schemas import Answer, ClaimOutcome, IdempotencyKey
-from payments.idempotency.service import settle_claim
+from payments.idempotency.service import in_one_transaction, settle_claim
 from payments.invoices import repository
 from payments.invoices.repository import Actor
-from payments.invoices.schemas import Invoice, InvoiceState, NewInvoice
+from payments.invoices.schemas import Invoice, InvoiceState, InvoiceView, NewInvoice
 from payments.rails.protocol import (
     InvoiceOrder,
     OutcomeUnknownError,
@@ -239,6 +240,40 @@ def _id_or_none(reference: str) -> UUID | None:
         return UUID(reference)
     except ValueError:
         return None
+
+
+async def cancel(core: Core, caller: Caller, invoice_id: UUID, key: IdempotencyKey) -> Answer:
+    """Say that an invoice is no longer wanted. The rail may still take a payment of it: that is credited as late.
+
+    Raises:
+        NotFound: there is none of the caller's with this id.
+        Conflict: it was paid, has expired or is still being made; the key's rules.
+    """
+    user = None if Scope.ADMIN in caller.scopes else caller.user_id
+
+    async def found(transaction: Transaction) -> Invoice:
+        invoice = await repository.of_user(
+            transaction, user_id=user, environment=caller.environment, invoice_id=invoice_id, rail_id=None
+        )
+        if invoice is None:
+            raise NotFound("There is no such invoice.")
+        return invoice
+
+    async def effect(transaction: Transaction) -> Answer:
+        await found(transaction)
+        await repository.cancel(
+            transaction,
+            invoice_id,
+            reason="cancelled by its owner",
+            now=core.clock.now(),
+            actor=Actor(caller.actor, key.route),
+        )
+        latest = await found(transaction)
+        if latest.state is not InvoiceState.CANCELLED:
+            raise Conflict(f"The invoice is {latest.state} and can no longer be cancelled.")
+        return Answer.of(200, InvoiceView.of(latest).model_dump(mode="json"))
+
+    return await in_one_transaction(core, key, effect)
 
 
 async def read(core: Core, caller: Caller, reference: str) -> Invoice:

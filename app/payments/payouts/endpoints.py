@@ -79,6 +79,23 @@ async def read_payment(request: Request, caller: Reader, payment_id: UUID) -> Pa
     response_model=PaymentView,
     responses=documented(InvalidInput, NotFound, Conflict, *_COMMON),
 )
-async def cancel_payment(request: Request, caller: Payer, payment_id: UUID) -> PaymentView:
+async def cancel_payment(
+    request: Request, caller: Payer, payment_id: UUID, idempotency_key: IdempotencyHeader = None
+) -> Response:
     """Cancel a payment that is not being sent yet. Doing it twice is the same as once."""
-    return PaymentView.of(await service.cancel(core_of(request), caller, payment_id))
+    key = await key_of(request, caller, idempotency_key)
+    return send(request, await service.cancel(core_of(request), caller, payment_id, key))
+
+
+@router.post(
+    "/v1/payments/{payment_id}/retry",
+    status_code=202,
+    response_model=PaymentView,
+    responses=documented(InvalidInput, NotFound, Conflict, PaymentFailed, *_COMMON),
+)
+async def retry_payment(
+    request: Request, caller: Payer, payment_id: UUID, idempotency_key: IdempotencyHeader = None
+) -> Response:
+    """Try a payment again that provably failed, as a new payment whose `retryOf` it is. Each is tried again once."""
+    key = await key_of(request, caller, idempotency_key, required=True)
+    return send(request, await service.retry(core_of(request), caller, payment_id, key))

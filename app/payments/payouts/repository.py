@@ -16,12 +16,12 @@ from payments.rails.protocol import Outcome, PreparedPayment
 
 _COLUMNS = (
     "id, user_id, environment, rail, rail_id, payment_request, asset, amount, max_fee, fee, memo, metadata, "
-    "external_id, state, reason, proof, created_at, updated_at, finished_at"
+    "external_id, retry_of, refund_id, state, reason, proof, created_at, updated_at, finished_at"
 )
 
 
 async def create(
-    database: Database,
+    database: Queries,
     payment: Payment,
     *,
     key: IdempotencyKey,
@@ -156,7 +156,7 @@ async def finish(
 
 
 async def close_untried(
-    database: Database, payment_id: UUID, *, state: PaymentState, reason: str, now: datetime, actor: str, cause: str
+    database: Queries, payment_id: UUID, *, state: PaymentState, reason: str, now: datetime, actor: str, cause: str
 ) -> bool:
     """End a payment that nothing was tried for; False when it is further than `created`."""
     closed = await database.value(
@@ -165,6 +165,17 @@ async def close_untried(
         name="close_untried_payment",
     )
     return bool(closed)
+
+
+async def mark_retry(database: Queries, payment_id: UUID, failed_id: UUID) -> None:
+    """Say in a payment which failed one it tries again.
+
+    Raises:
+        psycopg.errors.UniqueViolation: that one was tried again already.
+    """
+    await database.run(
+        "UPDATE payments.payments SET retry_of = %s WHERE id = %s", (failed_id, payment_id), name="mark_retry"
+    )
 
 
 async def by_id(database: Database, payment_id: UUID) -> Payment | None:
@@ -177,7 +188,7 @@ async def by_id(database: Database, payment_id: UUID) -> Payment | None:
     return Payment.of(row) if row else None
 
 
-async def of_user(database: Database, payment_id: UUID, *, user_id: str | None, environment: str) -> Payment | None:
+async def of_user(database: Queries, payment_id: UUID, *, user_id: str | None, environment: str) -> Payment | None:
     """A user's payment (None: anybody's)."""
     row = await database.one(
         f"SELECT {_COLUMNS} FROM payments.payments WHERE id = %s AND environment = %s "  # noqa: S608

@@ -44,6 +44,8 @@ class Payment:
     memo: str
     metadata: Mapping[str, Any]
     external_id: str | None
+    retry_of: UUID | None
+    refund_id: UUID | None
     state: PaymentState
     reason: str
     proof: Mapping[str, Any] | None
@@ -93,6 +95,8 @@ class PaymentView(BaseModel):
     memo: str
     metadata: dict[str, Any]
     externalId: str | None  # noqa: N815
+    retryOf: UUID | None = Field(description="The failed payment that this one tries again.")  # noqa: N815
+    refundId: UUID | None = Field(description="The refund that this payment sends.")  # noqa: N815
     proof: dict[str, Any] | None = Field(description="The rail's own evidence: the preimage, or why it is dead.")
     createdAt: str  # noqa: N815
     updatedAt: str  # noqa: N815
@@ -115,6 +119,8 @@ class PaymentView(BaseModel):
             memo=payment.memo,
             metadata=dict(payment.metadata),
             externalId=payment.external_id,
+            retryOf=payment.retry_of,
+            refundId=payment.refund_id,
             proof=dict(payment.proof) if payment.proof is not None else None,
             createdAt=iso(payment.created_at),
             updatedAt=iso(payment.updated_at),

@@ -7,6 +7,7 @@ rail is called, T2 writes the outcome. A payment fails only when its attempt is 
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 import random
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -18,9 +19,10 @@ import structlog
 from payments import metrics
 from payments.api_keys.schemas import Caller, Scope
 from payments.attempts.schemas import Attempt
+from payments.database import Queries, Transaction
 from payments.errors import Conflict, InvalidInput, NotFound, PaymentFailed
 from payments.idempotency.schemas import Answer, ClaimOutcome, IdempotencyKey
-from payments.idempotency.service import settle_claim
+from payments.idempotency.service import in_one_transaction, settle_claim
 from payments.payouts import repository
 from payments.payouts.departure import begin_or_hold, may_submit_again
 from payments.payouts.schemas import NewPayment, Payment, PaymentState, PaymentView
@@ -64,11 +66,21 @@ def _check(core: Core, new: NewPayment, decoded: DecodedRequest) -> tuple[int, i
     left = (decoded.expires_at - core.clock.now()).total_seconds()
     if left < MINIMUM_LIFE_SECONDS:
         raise InvalidInput("The payment request has expired, or is about to: ask the payee for a new one.")
-    max_fee = settings.max_fee_msat if new.maxFeeMsat is None else min(new.maxFeeMsat, settings.max_fee_msat)
-    return amount, max_fee
+    return amount, fee_cap(core, new.maxFeeMsat)
 
 
-def _draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
+def fee_cap(core: Core, wish: int | None) -> int:
+    """The fee cap of a payment in msat: the caller's wish, never above the service's ceiling."""
+    return core.settings.max_fee_msat if wish is None else min(wish, core.settings.max_fee_msat)
+
+
+def draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
+    """The payment as it would be accepted; checks what can be checked without the database.
+
+    Raises:
+        InvalidInput: the payment request cannot be read, has expired or is above a ceiling.
+        NotFound: the rail is not offered here.
+    """
     rail = core.rail(new.rail, PayingRail)  # type: ignore[type-abstract]
     try:
         decoded = rail.decode(new.paymentRequest)
@@ -90,6 +102,8 @@ def _draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
         memo=new.memo,
         metadata=new.metadata,
         external_id=new.externalId,
+        retry_of=None,
+        refund_id=None,
         state=PaymentState.CREATED,
         reason="",
         proof=None,
@@ -97,6 +111,16 @@ def _draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
         updated_at=now,
         finished_at=None,
     )
+
+
+async def refuse_if_stopped(core: Core, caller: Caller, rail: str) -> None:
+    """Refuse new payouts while a switch stops them or the caller's user is held. Not inside a transaction.
+
+    Raises:
+        ServiceUnavailable, Forbidden: and why.
+    """
+    await core.switches.refuse_if_stopped("payouts", f"send:{rail}")
+    await suspicion.refuse_if_held(core, caller)
 
 
 async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKey) -> Answer:
@@ -107,15 +131,14 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
         Conflict: the key's rules; this payment request is being paid or was paid; the external id is taken.
         PaymentFailed: the balance or the daily limit does not allow it.
     """
-    await core.switches.refuse_if_stopped("payouts", f"send:{new.rail}")
-    await suspicion.refuse_if_held(core, caller)
-    draft = _draft(core, caller, new)
-    answer = Answer.of(202, PaymentView.of(draft).model_dump(mode="json"))
+    await refuse_if_stopped(core, caller, new.rail)
+    drafted = draft(core, caller, new)
+    answer = Answer.of(202, PaymentView.of(drafted).model_dump(mode="json"))
     try:
         claim = await settle_claim(
             lambda: repository.create(
                 core.database,
-                draft,
+                drafted,
                 key=key,
                 api_key_id=caller.key_id,
                 daily_limit=core.settings.daily_payout_limit_msat,
@@ -124,26 +147,50 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
                 actor=caller.actor,
             )
         )
-    except psycopg.errors.UniqueViolation as error:
-        if error.diag.constraint_name == "payments_one_per_request":
-            raise Conflict("This payment request is being paid, or was paid, by another payment.") from error
-        raise
     except psycopg.DatabaseError as error:
         if error.sqlstate in ("RY004", "RY005"):
             what = "balance too low" if error.sqlstate == "RY004" else "over the daily limit"
             await suspicion.failed(core, user_id=caller.user_id, environment=caller.environment, what=what)
-        if error.sqlstate == "RY004":
-            raise PaymentFailed(
-                "The balance is too low for the amount and its fee cap.",
-                details={"needed": draft.amount + draft.max_fee, "asset": draft.asset},
-            ) from error
-        if error.sqlstate == "RY005":
-            raise PaymentFailed(error.diag.message_primary or "The daily limit would be exceeded.") from error
-        raise
+        raise refusal(error, drafted) from error
     if claim.outcome is ClaimOutcome.REPLAY:
         assert claim.answer is not None
         return claim.answer
     return answer
+
+
+def refusal(error: psycopg.DatabaseError, drafted: Payment | None = None) -> Exception:
+    """What the caller is told when PostgreSQL refused to accept a payment; `error` itself when it is none of these."""
+    if isinstance(error, psycopg.errors.UniqueViolation) and (error.diag.constraint_name == "payments_one_per_request"):
+        return Conflict("This payment request is being paid, or was paid, by another payment.")
+    if error.sqlstate == "RY004":
+        details = {"needed": drafted.amount + drafted.max_fee, "asset": drafted.asset} if drafted else None
+        return PaymentFailed("The balance is too low for the amount and its fee cap.", details=details)
+    if error.sqlstate == "RY005":
+        return PaymentFailed(error.diag.message_primary or "The daily limit would be exceeded.")
+    return error
+
+
+async def accept_within(
+    core: Core, transaction: Transaction, caller: Caller, drafted: Payment, key: IdempotencyKey
+) -> None:
+    """Accept a drafted payment inside the caller's transaction, by the rules of `create`.
+
+    Raises:
+        Conflict: a payment was made under this key before.
+        psycopg.DatabaseError: as `refusal` explains.
+    """
+    claim = await repository.create(
+        transaction,
+        drafted,
+        key=key,
+        api_key_id=caller.key_id,
+        daily_limit=core.settings.daily_payout_limit_msat,
+        release=core.settings.release,
+        answer=Answer.of(202, PaymentView.of(drafted).model_dump(mode="json")),
+        actor=caller.actor,
+    )
+    if claim.outcome is not ClaimOutcome.CLAIMED:
+        raise Conflict("This was paid by another payment already.")
 
 
 def look_again_after(attempt_look_ups: int, wish: float | None = None) -> float:
@@ -288,27 +335,81 @@ async def look_up(core: Core, attempt: Attempt) -> str:
     return outcome.state.value
 
 
-async def cancel(core: Core, caller: Caller, payment_id: UUID) -> Payment:
+async def cancel(core: Core, caller: Caller, payment_id: UUID, key: IdempotencyKey) -> Answer:
     """Cancel a payment that nothing was tried for yet.
 
     Raises:
         NotFound: there is none of the caller's with this id.
-        Conflict: it is being sent, or over.
+        Conflict: it is being sent, or over; the key's rules.
     """
-    payment = await read(core, caller, payment_id)
-    closed = await repository.close_untried(
-        core.database,
-        payment.id,
-        state=PaymentState.CANCELLED,
-        reason="cancelled by its owner",
-        now=core.clock.now(),
-        actor=caller.actor,
-        cause="POST /v1/payments/{id}/cancel",
-    )
-    latest = await read(core, caller, payment_id)
-    if not closed and latest.state is not PaymentState.CANCELLED:
-        raise Conflict(f"The payment is {latest.state} and can no longer be cancelled.")
-    return latest
+
+    async def effect(transaction: Transaction) -> Answer:
+        await _of_caller(transaction, caller, payment_id)
+        await repository.close_untried(
+            transaction,
+            payment_id,
+            state=PaymentState.CANCELLED,
+            reason="cancelled by its owner",
+            now=core.clock.now(),
+            actor=caller.actor,
+            cause=key.route,
+        )
+        latest = await _of_caller(transaction, caller, payment_id)
+        if latest.state is not PaymentState.CANCELLED:
+            raise Conflict(f"The payment is {latest.state} and can no longer be cancelled.")
+        return Answer.of(200, PaymentView.of(latest).model_dump(mode="json"))
+
+    return await in_one_transaction(core, key, effect)
+
+
+async def retry(core: Core, caller: Caller, payment_id: UUID, key: IdempotencyKey) -> Answer:
+    """Try a payment again that provably failed: as a new payment, once.
+
+    Raises:
+        NotFound: there is none of the caller's with this id.
+        Conflict: it has not failed, was tried again already, or sends a refund.
+        InvalidInput, PaymentFailed: as `create`; its payment request may have expired meanwhile.
+    """
+    await refuse_if_stopped(core, caller, (await read(core, caller, payment_id)).rail)
+
+    async def effect(transaction: Transaction) -> Answer:
+        failed = await _of_caller(transaction, caller, payment_id)
+        if failed.state is not PaymentState.FAILED:
+            raise Conflict(f"The payment is {failed.state}: only one that provably failed is tried again.")
+        if failed.refund_id is not None:
+            raise Conflict(f"The payment sends a refund: give refund {failed.refund_id} a payee instead.")
+        owner = dataclasses.replace(caller, user_id=failed.user_id)
+        wish = NewPayment(
+            rail=failed.rail,
+            paymentRequest=failed.payment_request,
+            amountMsat=failed.amount,
+            maxFeeMsat=failed.max_fee,
+            memo=failed.memo,
+            metadata=dict(failed.metadata),
+        )
+        drafted = dataclasses.replace(draft(core, owner, wish), retry_of=failed.id)
+        # Its own acceptance is keyed by what it repeats: the request's key is this transaction's.
+        own = dataclasses.replace(key, route="retry", key=str(failed.id), caller_id=f"payment:{failed.id}")
+        await accept_within(core, transaction, owner, drafted, own)
+        await repository.mark_retry(transaction, drafted.id, failed.id)
+        return Answer.of(202, PaymentView.of(drafted).model_dump(mode="json"))
+
+    try:
+        return await in_one_transaction(core, key, effect)
+    except psycopg.errors.UniqueViolation as error:
+        if error.diag.constraint_name == "payments_one_retry":
+            raise Conflict("The payment was tried again already.") from error
+        raise refusal(error) from error
+    except psycopg.DatabaseError as error:
+        raise refusal(error) from error
+
+
+async def _of_caller(database: Queries, caller: Caller, payment_id: UUID) -> Payment:
+    user = None if Scope.ADMIN in caller.scopes else caller.user_id
+    payment = await repository.of_user(database, payment_id, user_id=user, environment=caller.environment)
+    if payment is None:
+        raise NotFound("There is no such payment.")
+    return payment
 
 
 async def read(core: Core, caller: Caller, payment_id: UUID) -> Payment:
@@ -317,11 +418,7 @@ async def read(core: Core, caller: Caller, payment_id: UUID) -> Payment:
     Raises:
         NotFound: there is none, or it is somebody else's.
     """
-    user = None if Scope.ADMIN in caller.scopes else caller.user_id
-    payment = await repository.of_user(core.database, payment_id, user_id=user, environment=caller.environment)
-    if payment is None:
-        raise NotFound("There is no such payment.")
-    return payment
+    return await _of_caller(core.database, caller, payment_id)
 
 
 async def page(

@@ -32,6 +32,8 @@ ROUTERS = (
     "payments.switches.endpoints",
     "payments.suspicion.endpoints",
     "payments.wallets.endpoints",
+    "payments.suspense.endpoints",
+    "payments.refunds.endpoints",
     "payments.ledger.endpoints",
     "payments.events.endpoints",
     "payments.webhooks.endpoints",

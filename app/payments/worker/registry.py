@@ -15,6 +15,7 @@ TASKS = (
     "payments.approvals.tasks",
     "payments.suspicion.tasks",
     "payments.wallets.tasks",
+    "payments.suspense.tasks",
     "payments.idempotency.tasks",
     "payments.ledger.tasks",
     "payments.webhooks.tasks",
