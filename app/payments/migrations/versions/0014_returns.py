@@ -8,8 +8,8 @@ branch_labels = None
 depends_on = None
 
 KIND = "expand"
-# A release that knows only 0013 credits arrivals as before: a trigger puts what it did not credit into suspense.
-COMPATIBLE_FROM = "0013"
+# A release that knows only 0010 credits arrivals as before: a trigger puts what it did not credit into suspense.
+COMPATIBLE_FROM = "0010"
 
 TABLES = (
     "payments.refunds",
