@@ -2,7 +2,7 @@
 
 - a bucket under object lock for 7 years (tn-comp-retention-7y): in compliance mode not even the account's root deletes;
 - encrypted with the customer key and nothing else, versions kept, TLS only, every public access blocked;
-- one role may add objects; nobody may delete a version or get round the lock;
+- the worker's role may add objects (`roles.py`); nobody may delete a version or get round the lock;
 - after 90 days objects move to a cold class that is still read at once.
 
 It is left when the stack is destroyed: that is what it is for.
@@ -30,14 +30,12 @@ class AuditArchiveArgs:
 
     Attributes:
         kms_key_arn: customer key of the objects.
-        writer_role_arn: the role that adds records; the worker's.
         retention_years: of the lock.
         lock_mode: COMPLIANCE; GOVERNANCE where a stack is tried out and has to be removable.
         tags: of every resource.
     """
 
     kms_key_arn: pulumi.Input[str]
-    writer_role_arn: pulumi.Input[str]
     retention_years: int = RETENTION_YEARS
     lock_mode: Literal["COMPLIANCE", "GOVERNANCE"] = "COMPLIANCE"
     tags: Mapping[str, str]
@@ -47,22 +45,12 @@ class AuditArchiveArgs:
         check_between(self, "retention_years", RETENTION_YEARS, 100, "Give 7: records are kept for 7 years.")
         check_one_of(self, "lock_mode", ("COMPLIANCE", "GOVERNANCE"), "Give COMPLIANCE.")
         check_not_empty(self, "kms_key_arn", "Give the ARN of the stack's key for data.")
-        check_not_empty(self, "writer_role_arn", "Give the ARN of the worker's role.")
 
 
-def archive_statements(
-    bucket_arn: pulumi.Input[str], writer_role_arn: pulumi.Input[str], kms_key_arn: pulumi.Input[str]
-) -> Sequence[Statement]:
-    """One may add; nobody may take away, nor write with another key."""
+def archive_statements(bucket_arn: pulumi.Input[str], kms_key_arn: pulumi.Input[str]) -> Sequence[Statement]:
+    """Nobody may take away, nor write with another key."""
     objects = objects_of(bucket_arn)
     return (
-        {
-            "Sid": "Writer",
-            "Effect": "Allow",
-            "Principal": {"AWS": writer_role_arn},
-            "Action": "s3:PutObject",
-            "Resource": objects,
-        },
         {
             "Sid": "NobodyDeletes",
             "Effect": "Deny",
@@ -91,7 +79,7 @@ class AuditArchive(pulumi.ComponentResource):
             f"{name}-records",
             PrivateBucketArgs(
                 kms_key_arn=args.kms_key_arn,
-                statements=lambda arn: archive_statements(arn, args.writer_role_arn, args.kms_key_arn),
+                statements=lambda arn: archive_statements(arn, args.kms_key_arn),
                 lock_years=args.retention_years,
                 lock_mode=args.lock_mode,
                 cold_after_days=90,

@@ -1,5 +1,6 @@
-"""A certificate and the name it is for (`railyard:aws:Certificate`, `railyard:aws:Alias`):
+"""Names and their certificates (`railyard:aws:HostedZone`, `railyard:aws:Certificate`, `railyard:aws:Alias`):
 
+- a hosted zone, for a stack that is given none;
 - a certificate of ACM, validated by a DNS record, which also renews it;
 - the record in Route 53, and the wait until ACM has seen it;
 - an alias: the name as a record of a load balancer (A) or a distribution (A and AAAA);
@@ -17,6 +18,40 @@ import pulumi_aws as aws
 from components.aws.checks import check_matches, check_not_empty
 from components.aws.load_balancer import HOST
 from components.tags import check_tags
+
+
+@dataclass(frozen=True, kw_only=True)
+class HostedZoneArgs:
+    """Arguments of `HostedZone`.
+
+    Attributes:
+        zone_name: as example.com.
+        tags: of the zone.
+    """
+
+    zone_name: str
+    tags: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        check_tags(type(self).__name__, self.tags)
+        check_matches(self, "zone_name", HOST, "a host name", "Give the zone's name, as example.com.")
+
+
+class HostedZone(pulumi.ComponentResource):
+    """The zone; `zone_id`. Its `name_servers` have to be delegated to before a certificate can be valid."""
+
+    def __init__(self, name: str, args: HostedZoneArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("railyard:aws:HostedZone", name, None, opts)
+        zone = aws.route53.Zone(
+            f"{name}-zone",
+            name=args.zone_name,
+            comment=f"{name}: the names of the payment service",
+            tags=args.tags,
+            opts=pulumi.ResourceOptions(parent=self),
+        )
+        self.zone_id: pulumi.Output[str] = zone.zone_id
+        self.name_servers: pulumi.Output[list[str]] = zone.name_servers
+        self.register_outputs({"zoneId": self.zone_id, "nameServers": self.name_servers})
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -108,7 +108,8 @@ class DatabaseArgs:
 
 
 class Database(pulumi.ComponentResource):
-    """The instance: `address`, `port`, `database_name`, `identifier`, `arn`, `master_secret_arn`, `resource_id`."""
+    """The instance: `address`, `port`, `database_name`, `identifier`, `arn`, `master_secret_arn`, `resource_id`,
+    `subnet_group_name`."""
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Database", name, None, opts)
@@ -120,6 +121,7 @@ class Database(pulumi.ComponentResource):
         self.address: pulumi.Output[str] = instance.address
         self.arn: pulumi.Output[str] = instance.arn
         self.resource_id: pulumi.Output[str] = instance.resource_id
+        self.subnet_group_name: pulumi.Output[str] = instance.db_subnet_group_name
         self.master_secret_arn: pulumi.Output[str] = instance.master_user_secrets.apply(
             lambda secrets: secrets[0].secret_arn
         )

@@ -24,13 +24,11 @@ from components.arguments import ArgumentError
 from components.aws.policy_documents import Document, allow, document, service_trust
 from components.tags import check_tags
 
-PUBLISHERS = (
-    "backup.amazonaws.com",
-    "budgets.amazonaws.com",
-    "cloudwatch.amazonaws.com",
-    "events.amazonaws.com",
-    "rds.amazonaws.com",
-)
+# These say for which account they publish, so it can be asked for.
+PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com")
+# These do not always: with a condition their messages would be lost (EventBridge User Guide, "Amazon SNS permissions";
+# AWS Backup Developer Guide, "Notification options").
+UNNAMED_PUBLISHERS = ("backup.amazonaws.com", "events.amazonaws.com")
 
 SLACK_PATHS = {
     "alarm": "$.detail.alarmName",
@@ -96,6 +94,13 @@ def key_policy(account_id: pulumi.Input[str]) -> Document:
             "Resource": "*",
             "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
         },
+        {
+            "Sid": "UnnamedPublishers",
+            "Effect": "Allow",
+            "Principal": {"Service": list(UNNAMED_PUBLISHERS)},
+            "Action": ["kms:Decrypt", "kms:GenerateDataKey"],
+            "Resource": "*",
+        },
     )
 
 
@@ -109,6 +114,13 @@ def topic_policy(topic_arn: pulumi.Input[str], account_id: pulumi.Input[str]) ->
             "Action": "sns:Publish",
             "Resource": topic_arn,
             "Condition": {"StringEquals": {"aws:SourceAccount": account_id}},
+        },
+        {
+            "Sid": "UnnamedPublishers",
+            "Effect": "Allow",
+            "Principal": {"Service": list(UNNAMED_PUBLISHERS)},
+            "Action": "sns:Publish",
+            "Resource": topic_arn,
         },
         {
             "Sid": "TlsOnly",

@@ -13,7 +13,11 @@ from typing import Any
 import pulumi
 
 from components.aws.foundation import Foundation, FoundationArgs
+from components.aws.front import Front, FrontArgs
+from components.aws.load_balancer import TEST_HEADER
+from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.registry import Image, ImageArgs
+from components.aws.workload import Workload, WorkloadArgs
 from components.local.release import release_id
 from components.settings import Secrets, Settings
 
@@ -49,11 +53,82 @@ class EcsPlatform(pulumi.ComponentResource):
             ImageArgs(repository_url=registry.url, registry_id=registry.registry_id, release=self.release),
             self._child,
         )
-        self.secrets = self.foundation.stack_secrets(name, args.secrets, [], self)
-        self.outputs: dict[str, Any] = {
-            "release": self.release,
-            "network": args.settings.network,
-            "region": args.settings.region,
-            "vpcId": self.foundation.network.vpc_id,
-        }
+        self.notifications = self._notifications(name, args)
+        self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
+        self.front = Front(
+            f"{name}-front", FrontArgs(settings=args.settings, foundation=self.foundation, tags=args.tags), self._child
+        )
+        self.workload = Workload(
+            name,
+            WorkloadArgs(
+                settings=args.settings,
+                foundation=self.foundation,
+                front=self.front,
+                secrets=self.secrets,
+                notifications=self.notifications,
+                image=self.image.digest_reference,
+                release=self.release,
+                tags=args.tags,
+            ),
+            self._child,
+        )
+        self.outputs = self._outputs(args.settings)
         self.register_outputs({"vpcId": self.foundation.network.vpc_id})
+
+    def _notifications(self, name: str, args: EcsPlatformArgs) -> Notifications:
+        return Notifications(
+            f"{name}-alerts",
+            NotificationsArgs(
+                account_id=args.settings.account_id,
+                emails=[args.settings.alert_email],
+                pagerduty_url=args.secrets["pagerdutyIntegrationUrl"],
+                slack_url=args.secrets["slackWebhookUrl"],
+                alarm_prefix=f"{name}-",
+                tags=args.tags,
+            ),
+            self._child,
+        )
+
+    def _outputs(self, settings: Settings) -> dict[str, Any]:
+        foundation, front, workload = self.foundation, self.front, self.workload
+        outputs: dict[str, Any] = {
+            "release": self.release,
+            "network": settings.network,
+            "region": settings.region,
+            "url": f"https://{settings.domain_name}",
+            "dashboardUrl": f"https://{settings.dashboard_domain_name}",
+            "vpcId": foundation.network.vpc_id,
+            "image": self.image.digest_reference,
+            "databaseIdentifier": foundation.database.identifier,
+            "cacheId": foundation.cache.replication_group_id,
+            "loadBalancer": {
+                "arn": front.load_balancer.arn,
+                "dnsName": front.load_balancer.dns_name,
+                "listenerArn": front.load_balancer.listener_arn,
+                "productionRuleArn": front.load_balancer.production_rule_arn,
+                "testRuleArn": front.load_balancer.test_rule_arn,
+                "targetGroupArns": [
+                    front.load_balancer.target_group_arn,
+                    front.load_balancer.alternate_target_group_arn,
+                ],
+            },
+            "testHeader": {"name": TEST_HEADER, "value": front.test_secret},
+            "service": {
+                "clusterArn": workload.service.cluster_arn,
+                "webName": workload.service.web_name,
+                "workerName": workload.service.worker_name,
+                "taskDefinitionArns": workload.service.task_definition_arns,
+                "subnetIds": foundation.network.private_subnet_ids,
+                "securityGroupId": foundation.security_groups.task_id,
+            },
+            "logGroups": workload.logs.names,
+            "archiveBucket": workload.archive.bucket,
+            "dashboardBucket": front.cdn.bucket,
+            "distributionId": front.cdn.distribution_id,
+            "backupVault": workload.backups.vault_name,
+            "dashboards": workload.dashboards.names,
+            "alarmTopics": {"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
+        }
+        if front.name_servers is not None:
+            outputs["nameServers"] = front.name_servers
+        return outputs

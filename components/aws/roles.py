@@ -1,8 +1,8 @@
 """The roles of the service's tasks (`railyard:aws:Roles`), each with what it needs and nothing else:
 
 - execution: pulls the image, reads the secrets that ECS injects, writes the log lines; no code of ours runs as it;
-- web: puts metrics of our namespace;
-- worker: the same, and appends to the audit archive.
+- web: nothing; its metrics are lines of its log;
+- worker: appends to the audit archive.
 
 Only ECS takes them, for tasks of this account and region.
 """
@@ -19,9 +19,6 @@ import pulumi_aws as aws
 from components.arguments import ArgumentError
 from components.aws.policy_documents import Statement, allow, document, service_trust
 from components.tags import check_tags, named
-
-# Spelled as in the guides (facts.md 2c, trap 14).
-METRIC_NAMESPACE = "Deligate/Payments"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,8 +64,8 @@ class Roles(pulumi.ComponentResource):
         super().__init__("railyard:aws:Roles", name, None, opts)
         self._name, self._args = name, args
         self.execution_role_arn = self._role("execution", self._execution())
-        self.web_role_arn = self._role("web", [_metrics()])
-        self.worker_role_arn = self._role("worker", [_metrics(), *self._archive()])
+        self.web_role_arn = self._role("web", [])
+        self.worker_role_arn = self._role("worker", self._archive())
         self.register_outputs(
             {
                 "executionRoleArn": self.execution_role_arn,
@@ -89,12 +86,13 @@ class Roles(pulumi.ComponentResource):
             tags=named(self._args.tags, f"{self._name}-{suffix}"),
             opts=pulumi.ResourceOptions(parent=self),
         )
-        aws.iam.RolePolicy(
-            f"{self._name}-{suffix}",
-            role=role.id,
-            policy=pulumi.Output.json_dumps(document(*statements)),
-            opts=pulumi.ResourceOptions(parent=self),
-        )
+        if statements:
+            aws.iam.RolePolicy(
+                f"{self._name}-{suffix}",
+                role=role.id,
+                policy=pulumi.Output.json_dumps(document(*statements)),
+                opts=pulumi.ResourceOptions(parent=self),
+            )
         return pulumi.Output.from_input(role.arn)
 
     def _execution(self) -> list[Statement]:
@@ -122,9 +120,3 @@ class Roles(pulumi.ComponentResource):
             allow("AppendToArchive", ["s3:PutObject"], [pulumi.Output.concat(args.archive_arn, "/*")]),
             allow("EncryptForArchive", ["kms:GenerateDataKey"], [args.archive_key_arn]),
         ]
-
-
-def _metrics() -> Statement:
-    ours = {"StringEquals": {"cloudwatch:namespace": METRIC_NAMESPACE}}
-    # CloudWatch has no resource for metrics; the namespace bounds it.
-    return allow("PutMetrics", ["cloudwatch:PutMetricData"], ["*"], ours)

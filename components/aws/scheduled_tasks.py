@@ -97,6 +97,7 @@ def scheduler_policy(
     definition_arn: pulumi.Input[str],
     execution_role_arn: pulumi.Input[str],
     queue_arn: pulumi.Input[str],
+    queue_key_arn: pulumi.Input[str],
 ) -> Document:
     """Start this task definition in this cluster, hand it its role, and leave what failed in the queue."""
     return document(
@@ -108,6 +109,7 @@ def scheduler_policy(
             {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
         ),
         allow("DeadLetters", ["sqs:SendMessage"], [queue_arn]),
+        allow("SealDeadLetters", ["kms:Decrypt", "kms:GenerateDataKey"], [queue_key_arn]),
     )
 
 
@@ -194,7 +196,9 @@ class ScheduledTasks(pulumi.ComponentResource):
             f"{self._name}-policy",
             role=role.name,
             policy=pulumi.Output.json_dumps(
-                scheduler_policy(args.cluster_arn, definition.arn, args.execution_role_arn, self.queue_arn)
+                scheduler_policy(
+                    args.cluster_arn, definition.arn, args.execution_role_arn, self.queue_arn, args.kms_key_arn
+                )
             ),
             opts=self._child,
         )

@@ -89,6 +89,7 @@ class ServiceArgs:
         cpu_units, memory_mib: of a task, a pair that Fargate has.
         minimum_web_tasks, worker_tasks: how many run at the start; autoscaling decides later.
         web_port, worker_port: that they listen on.
+        maximum_percent: tasks that may run during a deployment, of the wanted ones; the pools are counted with it.
         grace_seconds: during which a new task may fail the load balancer's health check.
         wait: whether `pulumi up` waits until the rollout ended.
         tags: of every resource; tasks carry them too.
@@ -116,6 +117,7 @@ class ServiceArgs:
     worker_tasks: int = 2
     web_port: int = 3001
     worker_port: int = 3002
+    maximum_percent: int = 200
     grace_seconds: int = 60
     wait: bool = True
     tags: Mapping[str, str]
@@ -125,6 +127,7 @@ class ServiceArgs:
         check_tags(name, self.tags)
         check_matches(self, "image", DIGEST, "an image by digest", "Give <repository>@sha256:<64 hex digits>.")
         check_between(self, "minimum_web_tasks", 2, 100, "Give 3: one task alone goes down with its zone.")
+        check_between(self, "maximum_percent", 101, 200, "Give 200; above 100, so that the new run beside the old.")
         check_between(self, "worker_tasks", 1, 20, "Give 2.")
         check_not_empty(self, "execution_role_arn", "Give the ARN of the role that starts tasks.")
         if len(self.subnet_ids) < 2:
@@ -280,9 +283,9 @@ class Service(pulumi.ComponentResource):
 
     def _service(
         self, role: str, service_name: str, definition_arn: pulumi.Input[str], count: int, **more: Any
-    ) -> None:
+    ) -> aws.ecs.Service:
         args = self._args
-        aws.ecs.Service(
+        return aws.ecs.Service(
             f"{self._name}-{role}-service",
             name=service_name,
             cluster=self.cluster_arn,
@@ -297,7 +300,7 @@ class Service(pulumi.ComponentResource):
                 "assign_public_ip": False,
             },
             deployment_minimum_healthy_percent=100,
-            deployment_maximum_percent=200,
+            deployment_maximum_percent=args.maximum_percent,
             deployment_circuit_breaker={"enable": True, "rollback": True},
             alarms={"alarm_names": list(args.traffic.alarm_names), "enable": True, "rollback": True},
             availability_zone_rebalancing="ENABLED",

@@ -90,6 +90,17 @@ def _computed(kind: str, name: str) -> Inputs:
         "registryId": ACCOUNT,
         "repoDigest": f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/{name}@sha256:{'4d' * 32}",
         "hex": "ab" * 32,
+        "arnSuffix": f"suffix/{name}",
+        "bucket": name,
+        "bucketRegionalDomainName": f"{name}.s3.{REGION}.amazonaws.com",
+        "domainName": f"{name}.example.net",
+        "dnsName": f"{name}.example.net",
+        "zoneId": "Z0123456789ABC",
+        "fqdn": f"{name}.example.net",
+        "dbSubnetGroupName": name,
+        "domainValidationOptions": [
+            {"resourceRecordName": "_x.example.com", "resourceRecordType": "CNAME", "resourceRecordValue": "_y.acm.aws"}
+        ],
     }
 
 
