@@ -1,0 +1,1 @@
+"""The table of resource types, a file a service. No machinery here."""

@@ -1,0 +1,187 @@
+"""EKS. Source of what replaces: terraform-provider-aws `internal/service/eks/`."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from typing import Any
+
+from providers.aws.kind import Kind, Op, Tagging, Wait
+
+TAGGING = Tagging(
+    add=Op("tag_resource", {"resourceArn": "$arn", "tags": "$tags"}),
+    remove=Op("untag_resource", {"resourceArn": "$arn", "tagKeys": "$keys"}),
+    show=Op("list_tags_for_resource", {"resourceArn": "$arn"}),
+    at="tags",
+    style="map",
+)
+NO_UPDATE = "moto changes nothing of a cluster that is there"
+
+
+def _cluster(scope: dict[str, Any]) -> None:
+    """Inputs as EKS nests them."""
+    vpc = scope.get("vpcConfig") or {}
+    scope["resourcesVpcConfig"] = vpc
+    if scope.get("enabledClusterLogTypes"):
+        scope["logging"] = {"clusterLogging": [{"types": scope["enabledClusterLogTypes"], "enabled": True}]}
+    if scope.get("encryptionConfig"):
+        given = scope["encryptionConfig"]
+        scope["encrypted"] = [{"provider": {"keyArn": given["provider"]["keyArn"]}, "resources": given["resources"]}]
+
+
+CLUSTER = Kind(
+    type="aws:eks/cluster:Cluster",
+    service="eks",
+    create=Op(
+        "create_cluster",
+        {
+            "resourcesVpcConfig": lambda scope: {
+                key: value for key, value in scope["resourcesVpcConfig"].items() if key not in ("vpcId",)
+            },
+            "logging": "$logging",
+            "encryptionConfig": "$encrypted",
+            "tags": lambda scope: scope["tagsAll"] or None,
+        },
+        only=("name", "roleArn", "version", "accessConfig", "kubernetesNetworkConfig"),
+    ),
+    read=Op("describe_cluster", {"name": "$id"}),
+    at="cluster",
+    delete=Op("delete_cluster", {"name": "$id"}),
+    id="cluster.name",
+    prepare=_cluster,
+    outputs={
+        "arn": "arn",
+        "endpoint": "endpoint",
+        "status": "status",
+        "platformVersion": "platformVersion",
+        "createdAt": "to_string(createdAt)",
+        "certificateAuthority": "certificateAuthority.{data: data}",
+        "certificateAuthorities": "[certificateAuthority.{data: data}]",
+        "identities": "[{oidcs: [{issuer: identity.oidc.issuer}]}]",
+    },
+    autoname="name",
+    name_limit=100,
+    waits=(Wait("status", ("ACTIVE",), ("FAILED",)),),
+    unread=("bootstrapSelfManagedAddons", "forceUpdateVersion"),
+    recorded={
+        "version": NO_UPDATE,
+        "vpcConfig": NO_UPDATE,
+        "enabledClusterLogTypes": NO_UPDATE,
+        "encryptionConfig": NO_UPDATE,
+        "accessConfig": NO_UPDATE,
+        "kubernetesNetworkConfig": NO_UPDATE,
+        "upgradePolicy": NO_UPDATE,
+        "deletionProtection": NO_UPDATE,
+        "zonalShiftConfig": NO_UPDATE,
+        "computeConfig": NO_UPDATE,
+        "storageConfig": NO_UPDATE,
+    },
+    replaces_on=(
+        "name",
+        "roleArn",
+        "encryptionConfig",
+        "vpcConfig.subnetIds",
+        "kubernetesNetworkConfig",
+        "bootstrapSelfManagedAddons",
+        "accessConfig.bootstrapClusterCreatorAdminPermissions",
+        "outpostConfig",
+    ),
+    tagging=TAGGING,
+)
+
+NODE_GROUP = Kind(
+    type="aws:eks/nodeGroup:NodeGroup",
+    service="eks",
+    create=Op(
+        "create_nodegroup",
+        {"nodeRole": "$nodeRoleArn", "subnets": "$subnetIds", "tags": lambda scope: scope["tagsAll"] or None},
+        only=(
+            "clusterName",
+            "nodeGroupName",
+            "scalingConfig",
+            "instanceTypes",
+            "amiType",
+            "capacityType",
+            "diskSize",
+            "labels",
+            "version",
+            "releaseVersion",
+        ),
+    ),
+    read=Op("describe_nodegroup", {"clusterName": "$clusterName", "nodegroupName": "$nodeGroupName"}),
+    at="nodegroup",
+    delete=Op("delete_nodegroup", {"clusterName": "$clusterName", "nodegroupName": "$nodeGroupName"}),
+    id="$clusterName:$nodeGroupName",
+    names={"nodeGroupName": "nodegroupName"},
+    answers={"nodeRoleArn": "nodeRole", "subnetIds": "subnets"},
+    outputs={"arn": "nodegroupArn", "status": "status"},
+    autoname="nodeGroupName",
+    name_limit=63,
+    waits=(Wait("status", ("ACTIVE",), ("CREATE_FAILED",)),),
+    recorded={
+        "scalingConfig": "moto tells its own",
+        "updateConfig": "moto tells none",
+        "launchTemplate": "not sent on",
+        "taints": "not sent on",
+        "version": "moto tells its own",
+    },
+    replaces_on=(
+        "clusterName",
+        "nodeGroupName",
+        "nodeRoleArn",
+        "subnetIds",
+        "instanceTypes",
+        "amiType",
+        "capacityType",
+        "diskSize",
+        "remoteAccess",
+    ),
+    tagging=replace(TAGGING, show=None),
+)
+
+
+def unknown_to_moto(name: str, operation: str, resource_id: str, arn: str, *replaces_on: str) -> Kind:
+    return Kind(
+        type=f"aws:eks/{name[0].lower()}{name[1:]}:{name}",
+        service="eks",
+        id=resource_id,
+        outputs={"arn": arn} if arn else {},
+        replaces_on=replaces_on,
+        recorded={"*": f"moto has no {operation}"},
+        tagging=Tagging(add=Op(lambda _: ""), remove=Op(lambda _: "")),
+    )
+
+
+KINDS = [
+    CLUSTER,
+    NODE_GROUP,
+    unknown_to_moto(
+        "Addon",
+        "CreateAddon",
+        "$clusterName:$addonName",
+        "arn:aws:eks:$region:$account:addon/$clusterName/$addonName",
+        "clusterName",
+        "addonName",
+    ),
+    unknown_to_moto(
+        "AccessEntry", "CreateAccessEntry", "$clusterName:$principalArn", "", "clusterName", "principalArn", "type"
+    ),
+    unknown_to_moto(
+        "AccessPolicyAssociation",
+        "AssociateAccessPolicy",
+        "$clusterName#$principalArn#$policyArn",
+        "",
+        "clusterName",
+        "principalArn",
+        "policyArn",
+        "accessScope",
+    ),
+    unknown_to_moto(
+        "PodIdentityAssociation",
+        "CreatePodIdentityAssociation",
+        "$clusterName:$namespace:$serviceAccount",
+        "",
+        "clusterName",
+        "namespace",
+        "serviceAccount",
+    ),
+]

@@ -1,0 +1,154 @@
+"""Database, cache, keys, secrets and roles, through their whole lives."""
+
+from __future__ import annotations
+
+import json
+
+from tests.providers.aws.documents import ROLE_ARN, allow, assumed_by
+from tests.providers.aws.world import World
+
+
+def subnets(world: World) -> tuple[str, list[str]]:
+    """A VPC and three subnets in it; returns their ids."""
+    vpc = world.make("aws:ec2/vpc:Vpc", "main", cidrBlock="10.0.0.0/16")
+    made = [
+        world.make(
+            "aws:ec2/subnet:Subnet",
+            f"private-{zone}",
+            vpcId=vpc.id,
+            cidrBlock=f"10.0.{i}.0/24",
+            availabilityZone=f"eu-central-1{zone}",
+        )
+        for i, zone in enumerate("abc")
+    ]
+    return vpc.id, [subnet.id for subnet in made]
+
+
+def test_data_is_kept_as_it_was_asked_for(world: World) -> None:
+    vpc_id, subnet_ids = subnets(world)
+    sg = world.make("aws:ec2/securityGroup:SecurityGroup", "sg", vpcId=vpc_id, description="x")
+    key = world.make(
+        "aws:kms/key:Key",
+        "key",
+        description="k",
+        enableKeyRotation=True,
+        deletionWindowInDays=7,
+        policy=json.dumps(
+            {
+                "Version": "2012-10-17",
+                "Statement": [
+                    {
+                        "Effect": "Allow",
+                        "Principal": {"AWS": "arn:aws:iam::123456789012:root"},
+                        "Action": "kms:*",
+                        "Resource": "*",
+                    }
+                ],
+            }
+        ),
+    )
+    key = world.change(key, description="other", enableKeyRotation=False)
+    world.make("aws:kms/alias:Alias", "al", name="alias/x", targetKeyId=key.id)
+    sng = world.make("aws:rds/subnetGroup:SubnetGroup", "sng", subnetIds=subnet_ids)
+    pg = world.make(
+        "aws:rds/parameterGroup:ParameterGroup",
+        "pg",
+        family="postgres16",
+        parameters=[{"name": "rds.force_ssl", "value": "1", "applyMethod": "pending-reboot"}],
+    )
+    pg = world.change(pg, parameters=[{"name": "log_min_duration_statement", "value": "500"}])
+    db = world.make(
+        "aws:rds/instance:Instance",
+        "db",
+        identifier="payments",
+        engine="postgres",
+        engineVersion="16.9",
+        instanceClass="db.t4g.medium",
+        allocatedStorage=100,
+        maxAllocatedStorage=500,
+        storageEncrypted=True,
+        kmsKeyId=key["arn"],
+        dbName="payments",
+        username="payments_owner",
+        manageMasterUserPassword=True,
+        multiAz=True,
+        backupRetentionPeriod=7,
+        deletionProtection=False,
+        dbSubnetGroupName=sng.id,
+        vpcSecurityGroupIds=[sg.id],
+        parameterGroupName=pg.id,
+        performanceInsightsEnabled=True,
+        performanceInsightsRetentionPeriod=7,
+        enabledCloudwatchLogsExports=["postgresql", "upgrade"],
+        copyTagsToSnapshot=True,
+        skipFinalSnapshot=True,
+        storageType="gp3",
+        backupWindow="02:00-03:00",
+        maintenanceWindow="sun:03:30-sun:04:30",
+        monitoringInterval=60,
+        monitoringRoleArn=ROLE_ARN,
+        iamDatabaseAuthenticationEnabled=True,
+        caCertIdentifier="rds-ca-rsa2048-g1",
+        autoMinorVersionUpgrade=True,
+        publiclyAccessible=False,
+        tags={"x": "y"},
+    )
+    db = world.change(db, backupRetentionPeriod=14, tags={"x": "z"})
+    csg = world.make("aws:elasticache/subnetGroup:SubnetGroup", "csg", subnetIds=subnet_ids)
+    cpg = world.make(
+        "aws:elasticache/parameterGroup:ParameterGroup",
+        "cpg",
+        family="redis7",
+        parameters=[{"name": "maxmemory-policy", "value": "noeviction"}],
+    )
+    rg = world.make(
+        "aws:elasticache/replicationGroup:ReplicationGroup",
+        "rg",
+        description="cache",
+        engine="redis",
+        engineVersion="7.1",
+        nodeType="cache.t4g.small",
+        numCacheClusters=3,
+        port=6379,
+        automaticFailoverEnabled=True,
+        multiAzEnabled=True,
+        atRestEncryptionEnabled=True,
+        transitEncryptionEnabled=True,
+        authToken="x" * 32,
+        kmsKeyId=key["arn"],
+        subnetGroupName=csg.id,
+        securityGroupIds=[sg.id],
+        parameterGroupName=cpg.id,
+        snapshotRetentionLimit=7,
+        snapshotWindow="02:00-03:00",
+        maintenanceWindow="sun:03:30-sun:04:30",
+        autoMinorVersionUpgrade=True,
+        applyImmediately=True,
+    )
+    rg = world.change(rg, snapshotRetentionLimit=5)
+    sec = world.make(
+        "aws:secretsmanager/secret:Secret", "sec", description="d", kmsKeyId=key["arn"], recoveryWindowInDays=7
+    )
+    sec = world.change(sec, description="e")
+    world.make("aws:secretsmanager/secretVersion:SecretVersion", "sv", secretId=sec.id, secretString="hush")
+    role = world.make(
+        "aws:iam/role:Role", "role", assumeRolePolicy=assumed_by("ecs-tasks.amazonaws.com"), description="r"
+    )
+    role = world.change(role, description="q", assumeRolePolicy=assumed_by("lambda.amazonaws.com"))
+    rp = world.make("aws:iam/rolePolicy:RolePolicy", "rp", role=role.id, policy=allow("s3:GetObject"))
+    rp = world.change(rp, policy=allow("s3:PutObject"))
+    pol = world.make("aws:iam/policy:Policy", "pol", policy=allow("s3:GetObject"))
+    world.make("aws:iam/rolePolicyAttachment:RolePolicyAttachment", "at", role=role.id, policyArn=pol["arn"])
+    world.make(
+        "aws:iam/rolePolicyAttachment:RolePolicyAttachment",
+        "at2",
+        role=role.id,
+        policyArn="arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy",
+    )
+    world.make(
+        "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
+        "oidc",
+        url="https://oidc.example.com/id/x",
+        clientIdLists=["sts.amazonaws.com"],
+        thumbprintLists=["9e99a48a9960b14926bb7f3b02e22da2b0ab7280"],
+    )
