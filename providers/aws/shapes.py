@@ -204,9 +204,10 @@ def _number(value: Any) -> float | None:
 
 def _same_json(one: str, other: Any) -> bool:
     try:
-        return bool(_canonical(json.loads(one)) == _canonical(json.loads(other) if isinstance(other, str) else other))
+        documents = json.loads(one), json.loads(other) if isinstance(other, str) else other
     except ValueError:
-        return one == other
+        return bool(one == other)
+    return bool(_canonical(documents[0]) == _canonical(documents[1]))
 
 
 def _canonical(document: Any) -> Any:
