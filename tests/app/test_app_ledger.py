@@ -25,6 +25,7 @@ APPEND_ONLY = (
     "payments.audit_log",
     "payments.arrivals",
     "payments.events",
+    "payments.approvals",
 )
 
 CHANGES = ("UPDATE {} SET {} = {}", "DELETE FROM {}", "TRUNCATE {} CASCADE")
@@ -174,6 +175,12 @@ def _write_a_row_everywhere(database: TestDatabase) -> None:
             "VALUES ('t', 't', 't', 't', 't')"
         )
         connection.execute("SELECT count(*) FROM payments.take_outbox(10)")
+        connection.execute(
+            "WITH made AS (INSERT INTO payments.payments (id, user_id, environment, rail, rail_id, payment_request, "
+            "asset, amount, max_fee, created_at, updated_at) VALUES (gen_random_uuid(), 'u', 'test', 'lnd', 'r', 'p', "
+            "'BTC', 1, 0, now(), now()) RETURNING id) SELECT id FROM made"
+        )
+        connection.execute("INSERT INTO payments.approvals SELECT id, 'a', 'b', '', now() FROM payments.payments")
 
 
 class TestFloors:

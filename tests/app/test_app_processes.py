@@ -9,13 +9,13 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import httpx
 import psycopg
 import pytest
 
-from tests.app.conftest import RedisServer, TestDatabase, free_port
+from tests.app.conftest import SECRETS, RedisServer, TestDatabase, free_port
 from tests.app.stack import Stack
 
 
@@ -172,14 +172,32 @@ def test_the_processes_stay_small(stack: Stack) -> None:
         assert resident_mib < 200, role
 
 
-def test_planted_secrets_are_nowhere(stack: Stack, database: TestDatabase) -> None:
-    planted = {
-        "JWT_SECRET": "planted-jwt-" + "a" * 40,
-        "API_KEY_PEPPER": "planted-pepper-" + "b" * 40,
-        "INVOICE_SECRET": "planted-invoice-" + "c" * 40,
-        "LND_MACAROON": "0badc0de" * 8,
+# Variables that the web role refuses, because they sign or spend.
+_WORKER_ALONE = {"LND_PAY_MACAROON", "SOLANA_FEE_PAYER", "TON_MASTER_KEY"}
+# Those that the stack sets itself, with words in them that are looked for as well.
+_OF_THE_STACK = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SOLANA_RPC_URL", "BOOTSTRAP_ADMIN_KEY"}
+
+
+def _planted() -> dict[str, str]:
+    """A value for every secret among the settings, in the form that the setting wants."""
+    from pydantic import SecretStr
+    from solders.keypair import Keypair
+
+    from payments.settings import Settings
+
+    names = [name.upper() for name, field in Settings.model_fields.items() if SecretStr in get_args(field.annotation)]
+    planted = {name: f"planted-{name.lower()}-" + "a1b2c3d4" * 5 for name in names if name not in _OF_THE_STACK}
+    planted |= {
+        name: "0badc0de" * 8 + f"{number:02d}" for number, name in enumerate(sorted(planted)) if "MACAROON" in name
     }
-    stack.settings |= planted | {"LOG_LEVEL": "debug", "LND_MACAROON_PATH": "", "SOLANA_RPC_URL": ""}
+    return planted | {"SOLANA_FEE_PAYER": str(Keypair())}
+
+
+def test_planted_secrets_are_nowhere(stack: Stack, database: TestDatabase) -> None:
+    planted = _planted()
+    assert len(planted) > 20, "every secret setting, those of later rails included"
+    for_both = {name: value for name, value in planted.items() if name not in _WORKER_ALONE}
+    stack.settings |= for_both | {"LOG_LEVEL": "debug", "LND_MACAROON_PATH": "", "SOLANA_RPC_URL": ""}
     # A rail and a Redis that do not answer, with secrets in their URLs: errors of every kind are logged.
     stack.settings["REDIS_URL"] = f"redis://:planted-redis-word@127.0.0.1:{free_port()}/0"
     stack.settings["SOLANA_RPC_URL"] = f"http://127.0.0.1:{free_port()}/?api-key=planted-solana-key"
@@ -187,8 +205,11 @@ def test_planted_secrets_are_nowhere(stack: Stack, database: TestDatabase) -> No
     certificate.parent.mkdir(parents=True)
     certificate.write_text("no certificate")
     stack.start("web")
+    stack.settings |= {name: planted[name] for name in _WORKER_ALONE}
     stack.start("worker")
     seen = []
+    token = "planted.token.signature"
+    bootstrap = {"x-api-key": SECRETS["bootstrap_admin_key"]}
     with stack.client("sk_test_plantedkeyplantedkey") as client:
         for method, path, body in (
             ("POST", "/api/lightning/create-invoice", {"amount": 1}),
@@ -200,15 +221,28 @@ def test_planted_secrets_are_nowhere(stack: Stack, database: TestDatabase) -> No
             ("POST", "/settle", {}),
         ):
             seen.append(client.request(method, path, json=body).text)
+        seen.append(client.put("/v1/switches/invoices", json={"on": False, "reason": "r"}, headers=bootstrap).text)
+        seen.append(client.get("/api-keys", headers=bootstrap).text)
+        # A mistake of ours, with its trace: the table is gone.
+        with psycopg.connect(database.superuser_url) as connection:
+            connection.execute("ALTER TABLE payments.switches RENAME TO gone")
+        seen.append(client.get("/v1/switches", headers=bootstrap).text)
+    with stack.client("") as client:
+        del client.headers["x-api-key"]
+        seen.append(client.get("/v1/ledger", headers={"authorization": f"Bearer {token}"}).text)
     seen.append(httpx.get(f"http://127.0.0.1:{stack.ports['worker']}/metrics").text)
     seen.append(httpx.get(f"http://127.0.0.1:{stack.ports['worker']}/ready").text)
-    seen += [str(row) for row in _rows(database, "SELECT * FROM payments.audit_log")]
+    for table in ("audit_log", "outbox", "events", "attempts", "switches_gone"):
+        name = "gone" if table == "switches_gone" else table
+        seen += [str(row) for row in _rows(database, f"SELECT * FROM payments.{name}")]
     stack.stop()
     logs = stack.log("web").read_text() + stack.log("worker").read_text()
-    assert len(logs) > 500, "there is something to look through"
+    assert "Traceback" in logs, "a trace is among what is looked through"
+    assert "this release does not read" in logs
     everything = "\n".join([*seen, logs])
     words = [
         *planted.values(),
+        token,
         "planted-redis-word",
         "planted-solana-key",
         "sk_test_plantedkeyplantedkey",
