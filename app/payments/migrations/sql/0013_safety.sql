@@ -20,7 +20,7 @@ DECLARE
     v_switch payments.switches;
 BEGIN
     -- Waits for departures that are being decided now: whoever set a switch knows that no later one passed it.
-    PERFORM pg_advisory_xact_lock(727005, 1);
+    PERFORM pg_advisory_xact_lock(727008, 1);
     INSERT INTO payments.switches (name, is_on, reason, until, set_by, set_at)
         VALUES (p_name, p_on, p_reason, p_until, p_actor, p_now)
         ON CONFLICT (name) DO UPDATE SET is_on = p_on, reason = p_reason, until = p_until, set_by = p_actor,
@@ -85,7 +85,7 @@ DECLARE
     v_switch payments.switches;
     v_left numeric;
 BEGIN
-    PERFORM pg_advisory_xact_lock_shared(727005, 1);
+    PERFORM pg_advisory_xact_lock_shared(727008, 1);
     SELECT * INTO v_payment FROM payments.payments WHERE id = p_id FOR NO KEY UPDATE;
     SELECT s.* INTO v_switch FROM payments.stopping(p_now) s
         WHERE s.name IN ('payouts', 'maintenance', 'send:' || v_payment.rail) ORDER BY s.name LIMIT 1;
