@@ -44,6 +44,23 @@ RAIL_NETWORK_ERRORS = Counter("rail_network_errors_total", "Calls that a rail di
 RAIL_UP = Gauge("rail_up", "1 ok, 0.5 degraded, 0 down.", ["rail"], multiprocess_mode="livemin")
 REDIS_UP = Gauge("redis_up", "Whether the last call to Redis was answered.", multiprocess_mode="livemin")
 ARRIVALS = Counter("arrivals_total", "Inbound rail events by what became of them.", ["rail", "disposition"])
+DRIFT = Gauge(
+    "payment_reconciliation_drift",
+    "Rail minus books that nobody has explained, in minor units; must be 0.",
+    ["rail", "asset"],
+    multiprocess_mode="livemax",
+)
+DISCREPANCIES_OPEN = Gauge(
+    "payment_discrepancies_open", "Discrepancies that nobody has explained.", ["rail", "asset"],
+    multiprocess_mode="livemax",
+)
+DISCREPANCIES = Counter("payment_discrepancies_total", "Discrepancies found.", ["rail", "kind"])
+RECONCILED_AT = Gauge(
+    "payment_reconciled_timestamp_seconds", "When a rail was compared last.", ["rail"], multiprocess_mode="livemax"
+)
+HUMAN_QUEUE = Gauge("human_queue", "What waits for a person.", ["kind"], multiprocess_mode="livemax")
+DISCOVERY_SECONDS = Histogram("endpoint_discovery_seconds", "Looking up a payee's endpoints.", buckets=_HTTP_SECONDS)
+INBOUND = Counter("inbound_webhooks_total", "Webhooks of providers, by what became of them.", ["source", "outcome"])
 SUSPENSE_OPEN = Gauge(
     "suspense_open", "Amounts that wait for a decision.", ["rail", "asset"], multiprocess_mode="livemax"
 )

@@ -216,6 +216,15 @@ async def page(
 
 async def credit(database: Database, rail: str, arrivals: Sequence[Arrival]) -> list[str]:
     """Credit arrivals in order, in one transaction with the last cursor; their dispositions ("known": a repeat)."""
+    return await _credit(database, rail, arrivals, arrivals[-1].cursor)
+
+
+async def credit_without_cursor(database: Database, rail: str, arrivals: Sequence[Arrival]) -> list[str]:
+    """Credit what reconciliation found; where the stream is followed from stays as it is."""
+    return await _credit(database, rail, arrivals, "")
+
+
+async def _credit(database: Database, rail: str, arrivals: Sequence[Arrival], cursor: str) -> list[str]:
     dispositions = await database.value(
         "SELECT payments.credit_arrivals(%s, %s, %s, %s, %s::numeric[], %s, %s, %s)",
         (
@@ -226,7 +235,7 @@ async def credit(database: Database, rail: str, arrivals: Sequence[Arrival]) -> 
             [arrival.amount for arrival in arrivals],
             [arrival.arrived_at for arrival in arrivals],
             [jsonb(dict(arrival.proof)) for arrival in arrivals],
-            arrivals[-1].cursor,
+            cursor,
         ),
         name="credit_arrivals",
     )

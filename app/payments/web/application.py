@@ -34,6 +34,7 @@ ROUTERS = (
     "payments.wallets.endpoints",
     "payments.suspense.endpoints",
     "payments.refunds.endpoints",
+    "payments.human_queue.endpoints",
     "payments.ledger.endpoints",
     "payments.events.endpoints",
     "payments.webhooks.endpoints",

@@ -78,17 +78,23 @@ async def rotate_secret(
 @router.post(
     "/v1/webhook-endpoints/{endpoint_id}/enable", response_model=EndpointView, responses=documented(NotFound, *_COMMON)
 )
-async def enable_endpoint(request: Request, endpoint_id: UUID, caller: Writer) -> EndpointView:
+async def enable_endpoint(
+    request: Request, endpoint_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
+) -> Response:
     """Turn an endpoint on, also one that was turned off because it answered 410."""
-    return await service.enable(core_of(request), caller, endpoint_id, enabled=True)
+    key = await key_of(request, caller, idempotency_key)
+    return send(request, await service.enable(core_of(request), caller, endpoint_id, key, enabled=True))
 
 
 @router.post(
     "/v1/webhook-endpoints/{endpoint_id}/disable", response_model=EndpointView, responses=documented(NotFound, *_COMMON)
 )
-async def disable_endpoint(request: Request, endpoint_id: UUID, caller: Writer) -> EndpointView:
+async def disable_endpoint(
+    request: Request, endpoint_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
+) -> Response:
     """Turn an endpoint off; what is pending waits."""
-    return await service.enable(core_of(request), caller, endpoint_id, enabled=False)
+    key = await key_of(request, caller, idempotency_key)
+    return send(request, await service.enable(core_of(request), caller, endpoint_id, key, enabled=False))
 
 
 @router.post("/v1/webhook-endpoints/{endpoint_id}/test", status_code=202, responses=documented(NotFound, *_COMMON))

@@ -85,7 +85,7 @@ async def rotate(
 
 
 async def set_enabled(
-    database: Database, endpoint_id: UUID, *, user_id: str, environment: str, enabled: bool, now: datetime
+    database: Queries, endpoint_id: UUID, *, user_id: str, environment: str, enabled: bool, now: datetime
 ) -> Row | None:
     """Turn an endpoint on or off by its owner's wish."""
     return await database.one(

@@ -122,17 +122,21 @@ async def rotate(core: Core, caller: Caller, endpoint_id: UUID, key: Idempotency
     return _with_secret(core, await in_one_transaction(core, key, effect))
 
 
-async def enable(core: Core, caller: Caller, endpoint_id: UUID, *, enabled: bool) -> EndpointView:
+async def enable(core: Core, caller: Caller, endpoint_id: UUID, key: IdempotencyKey, *, enabled: bool) -> Answer:
     """Turn an endpoint on or off. What was pending is sent when it is on again."""
-    row = await repository.set_enabled(
-        core.database,
-        endpoint_id,
-        user_id=caller.user_id,
-        environment=caller.environment,
-        enabled=enabled,
-        now=core.clock.now(),
-    )
-    return EndpointView.of(_found(row))
+
+    async def effect(transaction: Transaction) -> Answer:
+        row = await repository.set_enabled(
+            transaction,
+            endpoint_id,
+            user_id=caller.user_id,
+            environment=caller.environment,
+            enabled=enabled,
+            now=core.clock.now(),
+        )
+        return Answer.of(200, EndpointView.of(_found(row)).model_dump(mode="json"))
+
+    return await in_one_transaction(core, key, effect)
 
 
 async def send_test(core: Core, caller: Caller, endpoint_id: UUID, key: IdempotencyKey) -> Answer:

@@ -16,6 +16,8 @@ TASKS = (
     "payments.suspicion.tasks",
     "payments.wallets.tasks",
     "payments.suspense.tasks",
+    "payments.reconciliation.tasks",
+    "payments.human_queue.tasks",
     "payments.idempotency.tasks",
     "payments.ledger.tasks",
     "payments.webhooks.tasks",
