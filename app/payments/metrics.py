@@ -51,7 +51,9 @@ DRIFT = Gauge(
     multiprocess_mode="livemax",
 )
 DISCREPANCIES_OPEN = Gauge(
-    "payment_discrepancies_open", "Discrepancies that nobody has explained.", ["rail", "asset"],
+    "payment_discrepancies_open",
+    "Discrepancies that nobody has explained.",
+    ["rail", "asset"],
     multiprocess_mode="livemax",
 )
 DISCREPANCIES = Counter("payment_discrepancies_total", "Discrepancies found.", ["rail", "kind"])

@@ -62,6 +62,22 @@ class Place:
         await registry.jobs()["payments.send", 1].handle(self.core, {"payment_id": payment["id"]})
         return payment
 
+    async def unknown_attempt(self) -> str:
+        payment = await self.payment()
+        self.rail.next_outcome = Outcome(OutcomeState.UNKNOWN, reason="no answer")
+        await registry.jobs()["payments.send", 1].handle(self.core, {"payment_id": payment["id"]})
+        statement = (
+            "UPDATE payments.attempts SET person_since = now() WHERE kind = 'pay' AND subject_id = %s RETURNING id"
+        )
+        return str(await self.core.database.value(statement, (payment["id"],), name="test"))
+
+    async def discrepancy(self) -> str:
+        statement = (
+            "INSERT INTO payments.discrepancies (rail, kind, subject, asset, difference) "
+            "VALUES ('lnd', 'arrival_differs', %s, 'BTC', 5) RETURNING id"
+        )
+        return str(await self.core.database.value(statement, (str(self.next()),), name="test"))
+
     async def suspended(self) -> str:
         invoice = await self.invoice()
         await credit(self.core, "lnd", [await self.rail.arrive(invoice["paymentHash"], 700)])
@@ -123,6 +139,16 @@ RECIPES: dict[str, Recipe] = {
         Place.refund, "/v1/refunds/{}/payee", lambda n: {"payee": MemoryRail.request(n, 700)}
     ),
     "/v1/refunds/{refund_id}/cancel": _of(Place.refund, "/v1/refunds/{}/cancel"),
+    "/v1/human-queue/attempts/{attempt_id}/resolve": _of(
+        Place.unknown_attempt,
+        "/v1/human-queue/attempts/{}/resolve",
+        lambda n: {"outcome": "dead", "evidence": f"the node's operator looked, {n}"},
+    ),
+    "/v1/human-queue/discrepancies/{discrepancy_id}/resolve": _of(
+        Place.discrepancy,
+        "/v1/human-queue/discrepancies/{}/resolve",
+        lambda n: {"resolution": f"a transfer between our own nodes, {n}"},
+    ),
     "/v1/webhook-endpoints": _plain("/v1/webhook-endpoints", lambda n: {"url": f"https://shop{n}.example/hook"}),
     "/v1/webhook-endpoints/{endpoint_id}/rotate-secret": _of(Place.endpoint, "/v1/webhook-endpoints/{}/rotate-secret"),
     "/v1/webhook-endpoints/{endpoint_id}/enable": _of(Place.endpoint, "/v1/webhook-endpoints/{}/enable"),
@@ -130,7 +156,12 @@ RECIPES: dict[str, Recipe] = {
     "/v1/webhook-endpoints/{endpoint_id}/test": _of(Place.endpoint, "/v1/webhook-endpoints/{}/test"),
     "/v1/webhook-deliveries/{delivery_id}/replay": _of(Place.delivery, "/v1/webhook-deliveries/{}/replay"),
 }
-BY_ADMINISTRATORS = {"/api-keys", "/v1/payments/{payment_id}/approve"}
+BY_ADMINISTRATORS = {
+    "/api-keys",
+    "/v1/payments/{payment_id}/approve",
+    "/v1/human-queue/attempts/{attempt_id}/resolve",
+    "/v1/human-queue/discrepancies/{discrepancy_id}/resolve",
+}
 # The answer has a secret that is stored nowhere: it is given once, and a repetition is told that it was.
 SHOWN_ONCE = {"/api-keys"}
 
@@ -147,14 +178,15 @@ async def _rows(core: Core) -> dict[str, int]:
     """How many rows every table has, but that of stored answers, and the accounts made when first named."""
     tables = await core.database.all(
         "SELECT n.nspname || '.' || c.relname AS name FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace "
-        "WHERE c.relkind = 'r' AND n.nspname IN ('payments', 'x402', 'lightning') AND c.relname !~ 'idempotency|accounts' "
+        "WHERE c.relkind = 'r' AND n.nspname IN ('payments', 'x402', 'lightning') "
+        "AND c.relname !~ 'idempotency|accounts' "
         "AND has_table_privilege(c.oid, 'SELECT')",
         name="test",
     )
     statement = " UNION ALL ".join(
         f"SELECT '{row['name']}' AS name, count(*) AS number FROM {row['name']}" for row in tables
     )
-    return {row["name"]: row["number"] for row in await core.database.all(statement, name="test")}  # type: ignore[arg-type]
+    return {row["name"]: row["number"] for row in await core.database.all(statement, name="test")}
 
 
 def _grown(before: dict[str, int], after: dict[str, int]) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""Reconciliation: what each rail says, read a second time, against our books; the drift is published and looked into."""
+"""Reconciliation: what each rail says, read a second time, against our books; the drift is published."""

@@ -9,8 +9,6 @@ from uuid import UUID
 
 from payments.database import Database, Queries, Row, jsonb
 
-OPEN = "resolved_at IS NULL"
-
 
 async def position(database: Database, rail: str, stream: str) -> str:
     """How far a stream was compared; "" at the beginning."""
@@ -50,20 +48,21 @@ async def finished_payments(database: Database, rail: str, after: str, until: da
         "SELECT p.id, p.rail_id, p.payment_request, p.asset, p.amount, p.max_fee, p.fee, p.state, p.finished_at, "
         "a.payload FROM payments.payments p JOIN LATERAL (SELECT payload FROM payments.attempts "
         "WHERE kind = 'pay' AND subject_id = p.id ORDER BY created_at DESC LIMIT 1) a ON true "
-        "WHERE p.rail = %s AND p.finished_at <= %s AND (%s = '' OR (p.finished_at, p.id) > (%s::timestamptz, %s::uuid)) "
+        "WHERE p.rail = %s AND p.finished_at <= %s "
+        "AND (%s = '' OR (p.finished_at, p.id) > (%s::timestamptz, %s::uuid)) "
         "ORDER BY p.finished_at, p.id LIMIT %s",
         (rail, until, after, moment or "epoch", identity or UUID(int=0), limit),
         name="finished_payments",
     )
 
 
-async def newer_success(database: Database, rail: str, rail_id: str) -> bool:
-    """Whether a payment of the same request succeeded: the rail's success is that one's."""
+async def tried_later(database: Database, rail: str, rail_id: str) -> bool:
+    """Whether another payment of the same request succeeded or is on its way."""
     found = await database.value(
         "SELECT 1 FROM payments.payments WHERE rail = %s AND rail_id = %s "
         "AND state IN ('created', 'sending', 'unknown', 'succeeded')",
         (rail, rail_id),
-        name="newer_success",
+        name="tried_later",
     )
     return found is not None
 
@@ -81,9 +80,7 @@ async def note(
     return found is not None
 
 
-async def resolve(
-    database: Queries, discrepancy_id: UUID, *, now: datetime, by: str, resolution: str
-) -> Row | None:
+async def resolve(database: Queries, discrepancy_id: UUID, *, now: datetime, by: str, resolution: str) -> Row | None:
     """Close a discrepancy; None when it is closed already, or unknown."""
     return await database.one(
         "UPDATE payments.discrepancies SET resolved_at = %s, resolved_by = %s, resolution = %s "
