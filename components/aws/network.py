@@ -20,7 +20,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.arguments import ArgumentError
-from components.aws.policy_documents import service_trust
+from components.aws.policy_documents import allow, document, service_trust
 from components.tags import check_tags, named
 
 ENDPOINT_SERVICES = ("ecr.api", "ecr.dkr", "logs", "monitoring", "secretsmanager", "kms")
@@ -230,23 +230,16 @@ class Network(pulumi.ComponentResource):
             tags=self._tags("flow-logs"),
             opts=self._child,
         )
-        actions = ["logs:CreateLogStream", "logs:PutLogEvents", "logs:DescribeLogStreams"]
+        write = allow(
+            "WriteFlowLogs",
+            ["logs:CreateLogStream", "logs:PutLogEvents"],
+            [pulumi.Output.concat(group.arn, ":log-stream:*")],
+        )
+        look = allow("FindStreams", ["logs:DescribeLogStreams"], [pulumi.Output.concat(group.arn, ":*")])
         policy = aws.iam.RolePolicy(
             f"{self._name}-flow-logs",
             role=role.id,
-            policy=pulumi.Output.json_dumps(
-                {
-                    "Version": "2012-10-17",
-                    "Statement": [
-                        {
-                            "Sid": "WriteFlowLogs",
-                            "Effect": "Allow",
-                            "Action": actions,
-                            "Resource": [group.arn, pulumi.Output.concat(group.arn, ":*")],
-                        }
-                    ],
-                }
-            ),
+            policy=pulumi.Output.json_dumps(document(write, look)),
             opts=self._child,
         )
         aws.ec2.FlowLog(

@@ -77,7 +77,11 @@ class Declared(Mocks):
 
 def _computed(kind: str, name: str) -> Inputs:
     """What a provider computes, as far as anything here reads it."""
-    arn = f"arn:aws:{kind.split(':')[1].split('/')[0]}:{REGION}:{ACCOUNT}:{name}"
+    service = kind.split(":")[1].split("/")[0]
+    place = "logs" if service == "cloudwatch" else service
+    # The formats that policies are linted against.
+    prefix = {"cloudwatch": "log-group:", "secretsmanager": "secret:", "ecr": "repository/"}.get(service, "")
+    arn = f"arn:aws:{place}:{REGION}:{ACCOUNT}:{prefix}{name}"
     return {
         "arn": arn,
         "name": name,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from functools import cache as remembered
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from tests.components.aws.declaring import Declared, declared, mutated
 from tests.components.aws.foundation_programs import PROGRAMS
 from tests.components.aws.foundation_properties import CHECKS, failing, untagged
+from tests.components.aws.policy_lint import documents, findings
 
 # component, file, what it says, what a mutant says instead, the property that must notice.
 MUTANTS = [
@@ -160,3 +162,16 @@ def test_the_same_is_declared_while_nothing_is_known(component: str) -> None:
 @pytest.mark.parametrize("component", PROGRAMS)
 def test_everything_carries_the_required_tags(component: str) -> None:
     assert untagged(whole(component)) == []
+
+
+@pytest.mark.parametrize("component", PROGRAMS)
+def test_every_policy_document_passes_the_linter(component: str) -> None:
+    found = {where: findings(text) for where, text in documents(whole(component))}
+    assert {where: what for where, what in found.items() if what} == {}
+
+
+def test_the_linter_finds_what_is_wrong() -> None:
+    unknown = {"Effect": "Allow", "Action": "kms:Decript", "Resource": "*"}
+    misplaced = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket-alone"}
+    for statement in (unknown, misplaced):
+        assert findings(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))

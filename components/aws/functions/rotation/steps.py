@@ -105,3 +105,5 @@ class Rotation:
             MoveToVersionId=token,
             **({"RemoveFromVersionId": before} if before else {}),
         )
+        # The label may stay on the current version or on none; none cannot be taken for a rotation under way.
+        self._client.update_secret_version_stage(SecretId=secret_id, VersionStage=PENDING, RemoveFromVersionId=token)
