@@ -18,6 +18,15 @@ PACKAGE = "components.kubernetes"
 FOLDER = Path(__file__).resolve().parents[3] / "components" / "kubernetes"
 IMAGE = f"123456789012.dkr.ecr.eu-central-1.amazonaws.com/payments@sha256:{'4d' * 32}"
 SECRET_ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:"
+# What a provider adds that a component reads parts of.
+COMPUTED: dict[str, dict[str, Any]] = {
+    "aws:eks/cluster:Cluster": {
+        "endpoint": "https://example.gr7.eu-central-1.eks.amazonaws.com",
+        "certificateAuthority": {"data": "QUJD"},
+        "identities": [{"oidcs": [{"issuer": "https://oidc.eks.eu-central-1.amazonaws.com/id/A"}]}],
+        "vpcConfig": {"clusterSecurityGroupId": "sg-1", "subnetIds": []},
+    }
+}
 
 
 @dataclass
@@ -34,7 +43,7 @@ class Declared(Mocks):
             self.objects.append(args.inputs)
         else:
             self.others.append((args.typ, args.name, args.inputs))
-        return f"{args.name}-id", dict(args.inputs)
+        return f"{args.name}-id", {**args.inputs, **COMPUTED.get(args.typ, {})}
 
     def call(self, args: MockCallArgs) -> Any:
         raise AssertionError(f"planning calls {args.token}, and must not call the cloud")

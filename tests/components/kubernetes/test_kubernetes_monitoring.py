@@ -1,0 +1,154 @@
+"""Alerts: every row of the guides' table that Prometheus can see, by threshold; dashboards: what the guides ask for."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from prometheus_client.metrics import MetricWrapperBase
+
+from components.kubernetes.alerts import GROUPS, NOT_SEEN, AlertArgs, rule_groups
+from components.kubernetes.dashboards import render_dashboards
+from payments import metrics
+
+# The guides' alert table (facts.md section 8): entry -> the alerts that stand for it, with threshold, minutes, severity.
+ROWS: dict[str, list[tuple[str, str, str, str]]] = {
+    "pk-alert-failure-warn": [("PaymentsFail", "> 0.05", "5m", "warning")],
+    "pk-alert-failure-crit": [("ManyPaymentsFail", "> 0.2", "5m", "critical")],
+    "pk-alert-latency-warn": [("PaymentsSlow", "> 10", "5m", "warning")],
+    "pk-alert-latency-crit": [("PaymentsVerySlow", "> 30", "5m", "critical")],
+    "pk-alert-lnd-warn": [("LightningDown", "== 0", "1m", "warning")],
+    "pk-alert-lnd-crit": [("LightningDownLong", "== 0", "5m", "critical")],
+    "pk-alert-esplora-warn": [("EsploraDown", "== 0", "1m", "warning")],
+    "pk-alert-esplora-crit": [("EsploraDownLong", "== 0", "5m", "critical")],
+    "ms-incident-error-alerts": [
+        ("RequestsFail", "> 0.01", "5m", "warning"),
+        ("ManyRequestsFail", "> 0.02", "5m", "critical"),
+    ],
+    "x4-alert-health-1m": [
+        ("ServiceDown", "== 1)", "1m", "critical"),
+        ("HealthCheckFails", "== 0", "1m", "warning"),
+    ],
+    "x4-alert-error-rate-1": [("RequestsFail", "> 0.01", "5m", "warning")],
+    "x4-alert-db-pool": [("DatabasePoolExhausted", "> 0", "1m", "critical")],
+    "x4-alert-redis-down": [("RedisDown", "== 0", "1m", "critical")],
+    "x4-alert-verify-fail-5": [("VerificationsFail", "> 0.05", "5m", "warning")],
+    "x4-alert-disk-20": [("DiskLow", "< 0.2", "5m", "warning")],
+    "tn-mon-success-95": [("PaymentsFail", "> 0.05", "5m", "warning")],
+    "tn-mon-pending-100": [("ManyPaymentsPending", "> 100", "1m", "warning")],
+    "tn-mon-suspicious": [("SuspiciousFailures", ">= 10", "0m", "warning")],
+    "tn-sec-suspicious-10": [("SuspiciousFailures", ">= 10", "0m", "warning")],
+    "tn-ts-stuck-symptom": [("PaymentStuck", "> 180", "1m", "warning")],
+    "tn-secmon-anomalies": [
+        ("RefusalsUnusual", "> 3 *", "5m", "warning"),
+        ("LedgerImbalance", "> 0", "0m", "critical"),
+        ("AuditBroken", "> 0", "0m", "critical"),
+    ],
+    "st-alert-failure-5": [("PaymentsFail", "> 0.05", "5m", "warning")],
+    "st-alert-response-5s": [("ResponsesSlow", "> 5", "5m", "warning")],
+    "st-alert-error-2": [("ManyRequestsFail", "> 0.02", "5m", "critical")],
+    "st-alert-db-errors": [("DatabaseErrors", "== 0", "1m", "critical")],
+    "st-alert-timeouts": [("RailTimeouts", "> 0", "0m", "warning")],
+    "st-alert-disk-10": [("DiskVeryLow", "< 0.1", "5m", "critical")],
+    "st-alert-memory-80": [("MemoryHigh", "> 0.8", "5m", "warning")],
+    "st-alert-cpu-90": [("CpuHigh", "> 0.9", "5m", "warning")],
+    "st-mon-uptime": [
+        ("UptimeLow", "< 0.999", "5m", "warning"),
+        ("ErrorBudgetBurns", "> 14.4 * 0.001", "2m", "critical"),
+    ],
+}
+UNSEEN = {"tn-mon-gas-high"}
+# Metrics of the cluster, of Prometheus itself and of kube-state-metrics, cAdvisor and the node exporter.
+FOREIGN = re.compile(r"^(up|kube_\w+|container_\w+|node_\w+)$")
+_WORDS = {
+    "by", "rate", "sum", "max", "min", "avg", "abs", "and", "absent", "increase", "histogram_quantile", "avg_over_time",
+    "rail", "le", "pod", "container", "state", "asset", "job", "result", "route", "status", "outcome", "reason", "type",
+    "scope", "cache", "statement", "job_name",
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def rules() -> dict[str, dict[str, Any]]:
+    groups = rule_groups(AlertArgs(namespace="payments", stack="staging", runbook_url="https://runbooks.example"))
+    return {rule["alert"]: rule for group in groups for rule in group["rules"]}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_a_row_of_the_guides_has_its_alert(rules: dict[str, dict[str, Any]], row: str) -> None:
+    standing = [name for name, rule in rules.items() if row in rule["annotations"].get("requirements", "").split(",")]
+    assert sorted(standing) == sorted(alert for alert, *_ in ROWS[row])
+    for alert, threshold, minutes, severity in ROWS[row]:
+        rule = rules[alert]
+        assert threshold in rule["expr"]
+        assert (rule["for"], rule["labels"]["severity"]) == (minutes, severity)
+
+
+def test_what_prometheus_cannot_see_is_said(rules: dict[str, dict[str, Any]]) -> None:
+    assert set(NOT_SEEN) == UNSEEN
+    named = {row for rule in rules.values() for row in rule["annotations"].get("requirements", "").split(",") if row}
+    assert named == set(ROWS)
+
+
+def _metrics_of(expression: str) -> set[str]:
+    bare = re.sub(r'\{[^}]*\}|\[[^\]]*\]|"[^"]*"', " ", expression)
+    return {word for word in re.findall(r"[a-z_]{2,}", bare) if word not in _WORDS}
+
+
+def _served() -> set[str]:
+    """Names of the samples that the service's /metrics has."""
+    families = [it for it in vars(metrics).values() if isinstance(it, MetricWrapperBase)]
+    names = set()
+    for family in families:
+        described = next(iter(family.describe()))
+        name, kind = described.name, described.type
+        suffixes = {"counter": ["_total"], "histogram": ["_bucket", "_sum", "_count"]}.get(kind, [""])
+        names |= {name + suffix for suffix in suffixes}
+    return names
+
+
+def test_alerts_and_dashboards_name_metrics_that_exist(rules: dict[str, dict[str, Any]]) -> None:
+    expressions = [rule["expr"] for rule in rules.values()]
+    for text in render_dashboards("staging").values():
+        expressions += [target["expr"] for panel in json.loads(text)["panels"] for target in panel["targets"]]
+    served = _served()
+    for expression in expressions:
+        unknown = {it for it in _metrics_of(expression) if it not in served and not FOREIGN.match(it)}
+        assert not unknown, f"{expression} names {unknown}"
+
+
+def test_every_alert_says_who_what_and_where_to_read_on(rules: dict[str, dict[str, Any]]) -> None:
+    assert len(rules) == sum(map(len, GROUPS.values()))
+    for name, rule in rules.items():
+        assert rule["labels"]["stack"] == "staging"
+        assert rule["annotations"]["summary"].endswith(".")
+        assert rule["annotations"]["runbook_url"] == f"https://runbooks.example/{name}"
+        assert "$ns" not in rule["expr"]
+
+
+def test_the_guides_panels_are_there() -> None:
+    titles = {panel["title"] for text in render_dashboards("staging").values() for panel in json.loads(text)["panels"]}
+    assert titles >= {
+        "Requests", "Latency", "Payment verification", "Database connections in use", "Redis hits and misses",
+        "Errors by endpoint", "Success", "CPU of the limit", "Memory of the limit", "Disk free", "Errors by type",
+    }  # fmt: skip
+
+
+def test_dashboards_are_the_same_each_time_and_their_panels_do_not_overlap() -> None:
+    assert render_dashboards("staging") == render_dashboards("staging")
+    for text in render_dashboards("prod").values():
+        places = [(it["gridPos"]["x"], it["gridPos"]["y"]) for it in json.loads(text)["panels"]]
+        assert len(set(places)) == len(places)
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not on PATH")
+def test_promtool_takes_the_rules(tmp_path: Path, rules: dict[str, dict[str, Any]]) -> None:
+    file = tmp_path / "rules.yaml"
+    file.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": list(rules.values())}]}), encoding="utf-8")
+    ran = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False)
+    assert ran.returncode == 0, ran.stdout + ran.stderr
