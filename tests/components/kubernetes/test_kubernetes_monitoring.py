@@ -17,7 +17,7 @@ from components.kubernetes.alerts import GROUPS, NOT_SEEN, AlertArgs, rule_group
 from components.kubernetes.dashboards import render_dashboards
 from payments import metrics
 
-# The guides' alert table (facts.md section 8): entry -> the alerts that stand for it, with threshold, minutes, severity.
+# The guides' alert table (facts.md section 8): entry -> the alerts for it, with threshold, minutes, severity.
 ROWS: dict[str, list[tuple[str, str, str, str]]] = {
     "pk-alert-failure-warn": [("PaymentsFail", "> 0.05", "5m", "warning")],
     "pk-alert-failure-crit": [("ManyPaymentsFail", "> 0.2", "5m", "critical")],
