@@ -56,6 +56,17 @@ def ecs(settings: Settings, secrets: Secrets) -> dict[str, Any]:
     ).outputs
 
 
+def kubernetes(settings: Settings, secrets: Secrets) -> dict[str, Any]:
+    """Declare the stack on Kubernetes, on EKS or in a cluster that exists; returns its outputs."""
+    from components.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
+
+    stack = pulumi.get_stack()
+    return KubernetesPlatform(
+        f"railyard-{stack}",
+        KubernetesPlatformArgs(checkout=CHECKOUT, stack=stack, settings=settings, secrets=secrets, tags=tags(settings)),
+    ).outputs
+
+
 def tags(settings: Settings) -> dict[str, str]:
     """The tags of every resource of the stack in a cloud."""
     return stack_tags(
@@ -71,10 +82,7 @@ def main() -> None:
     """Declare the stack the settings ask for."""
     try:
         settings, secrets = Settings.from_pulumi()
-        declare = {"local": local, "ecs": ecs}.get(settings.platform)
-        if declare is None:
-            raise pulumi.RunError(f"The platform {settings.platform} cannot be deployed yet: use local or ecs.")
-        outputs = declare(settings, secrets)
+        outputs = {"local": local, "ecs": ecs, "kubernetes": kubernetes}[settings.platform](settings, secrets)
     except (SettingsError, ArgumentError) as error:
         raise pulumi.RunError(str(error)) from None
     for name, value in outputs.items():

@@ -70,7 +70,7 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """The VPC; `public_subnet_ids`, `private_subnet_ids` and `data_subnet_ids` have an id a zone."""
+    """The VPC; an id a zone: `public_subnet_ids`, `private_subnet_ids`, `data_subnet_ids`; a range a zone: `data_cidrs`."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Network", name, None, opts)
@@ -92,6 +92,7 @@ class Network(pulumi.ComponentResource):
         self.public_subnet_ids: list[pulumi.Output[str]] = [subnet.id for subnet in public]
         self.private_subnet_ids: list[pulumi.Output[str]] = [subnet.id for subnet in private]
         self.data_subnet_ids: list[pulumi.Output[str]] = [subnet.id for subnet in data]
+        self.data_cidrs: tuple[str, ...] = tuple(args.subnets("data"))
         tables = self._routes()
         self._endpoints(tables)
         self._flow_logs()

@@ -59,7 +59,7 @@ class ClusterArgs:
     key_arn: pulumi.Input[str]
     partition: str = "aws"
     version: str = "1.34"
-    instance_types: tuple[str, ...] = ("m7g.xlarge",)
+    instance_types: tuple[str, ...] = ("m7i.xlarge",)
     minimum_nodes: int = 3
     maximum_nodes: int = 9
     disk_gibibytes: int = 50
@@ -83,7 +83,7 @@ class ClusterArgs:
                 "ClusterArgs", "subnet_ids", f"has {len(self.subnet_ids)}", "EKS wants subnets in two zones or more."
             )
         if not self.instance_types:
-            raise ArgumentError("ClusterArgs", "instance_types", "is empty", "Name an EC2 type, such as m7g.xlarge.")
+            raise ArgumentError("ClusterArgs", "instance_types", "is empty", "Name an EC2 type, such as m7i.xlarge.")
         at_least("ClusterArgs", "minimum_nodes", self.minimum_nodes, 3, "Keep a node a zone.")
         at_least("ClusterArgs", "maximum_nodes", self.maximum_nodes, self.minimum_nodes, "Not below the minimum.")
         at_least("ClusterArgs", "disk_gibibytes", self.disk_gibibytes, 20, "Images and logs need room.")

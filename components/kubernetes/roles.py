@@ -10,6 +10,7 @@ import pulumi
 from pulumi_aws import iam
 
 from components.arguments import ArgumentError
+from components.aws.policy_documents import allow, document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -22,6 +23,7 @@ class AccountRoleArgs:
         issuer: its URL without https://.
         actions: what the role may do, each named whole.
         resource_arns: to what.
+        key_arn: KMS key that it may decrypt with; none when empty.
         tags: on the role.
     """
 
@@ -31,6 +33,7 @@ class AccountRoleArgs:
     issuer: pulumi.Input[str]
     actions: tuple[str, ...]
     resource_arns: tuple[pulumi.Input[str], ...]
+    key_arn: pulumi.Input[str] = ""
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -53,17 +56,13 @@ class AccountRole(pulumi.ComponentResource):
             lambda known: json.dumps(trust_policy(args.service_account, *known))
         )
         self.role = iam.Role(f"{name}-role", assume_role_policy=trust, tags=args.tags, opts=child)
+        statements = [allow("Use", args.actions, args.resource_arns)]
+        if not isinstance(args.key_arn, str) or args.key_arn:
+            statements.append(allow("Decrypt", ["kms:Decrypt"], [args.key_arn]))
         self.policy = iam.RolePolicy(
             f"{name}-policy",
             role=self.role.id,
-            policy=pulumi.Output.all(*args.resource_arns).apply(
-                lambda arns: json.dumps(
-                    {
-                        "Version": "2012-10-17",
-                        "Statement": [{"Effect": "Allow", "Action": list(args.actions), "Resource": arns}],
-                    }
-                )
-            ),
+            policy=pulumi.Output.json_dumps(document(*statements)),
             opts=child,
         )
         self.arn = self.role.arn

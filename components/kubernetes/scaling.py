@@ -35,7 +35,7 @@ class ScalingArgs:
     pending_payments: int = 50
 
     def __post_init__(self) -> None:
-        at_least("ScalingArgs", "minimum", self.minimum, 3, "The guides ask for 3 pods, one a zone.")
+        at_least("ScalingArgs", "minimum", self.minimum, 2, "One pod is an outage at each update of its node.")
         at_least("ScalingArgs", "maximum", self.maximum, self.minimum, "Let it be no less than the minimum.")
         at_least("ScalingArgs", "pending_payments", self.pending_payments, 1, "Nothing pending is no reason to scale.")
         for key in ("cpu_percent", "memory_percent"):

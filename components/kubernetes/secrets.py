@@ -28,10 +28,10 @@ API = "external-secrets.io/v1"
 WALLET_VARIABLES = frozenset(
     {
         "LND_PAY_MACAROON",
+        "LND_PAY_MACAROON_PATH",
         "ONCHAIN_WALLET_KEY",
-        "RIVER_API_SECRET",
         "SOLANA_FEE_PAYER",
-        "STELLAR_SIGNER_SEED",
+        "STELLAR_SIGNING_KEY",
         "TON_MASTER_KEY",
     }
 )
@@ -50,12 +50,12 @@ class Remote:
     """
 
     key: pulumi.Input[str]
-    property: str = ""
+    property: pulumi.Input[str] = ""
 
     def reference(self) -> Manifest:
         """As `remoteRef`."""
         found: Manifest = {"key": self.key, "conversionStrategy": "Default", "decodingStrategy": "None"}
-        if self.property:
+        if not isinstance(self.property, str) or self.property:
             found["property"] = self.property
         return {**found, "metadataPolicy": "None"}
 

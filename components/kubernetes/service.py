@@ -64,14 +64,14 @@ class WorkloadArgs:
         self._check_replicas()
 
     def _check_replicas(self) -> None:
-        at_least(type(self).__name__, "replicas", self.replicas, 2, "One pod is an outage at each update of its node.")
+        at_least(type(self).__name__, "replicas", self.replicas, 1, "Without a pod there is no service.")
 
 
 class ServiceArgs(WorkloadArgs):
-    """Arguments of `Service`: those of a role's Deployment, with at least the guides' three pods."""
+    """Arguments of `Service`: those of a role's Deployment; three pods as the guides ask, and never less than two."""
 
     def _check_replicas(self) -> None:
-        at_least("ServiceArgs", "replicas", self.replicas, 3, "The guides ask for 3 pods, one a zone.")
+        at_least("ServiceArgs", "replicas", self.replicas, 2, "One pod is an outage at each update of its node.")
 
 
 class Service(pulumi.ComponentResource):

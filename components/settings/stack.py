@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from pydantic import ValidationError
 
 from components.settings.cloud import CloudSettings, is_narrow_range, problems_of_cloud
-from components.settings.kubernetes import KubernetesSettings
+from components.settings.kubernetes import KubernetesSettings, problems_of_kubernetes
 from components.settings.local import LocalSettings, problems_of_ports
 from components.settings.model import setting
 from components.settings.payments import PaymentSettings, other_network, problems_of_payments
@@ -126,6 +126,8 @@ def _problems_between(settings: Settings) -> list[Problem]:
     problems = _problems_of_platform(settings) + problems_of_payments(settings, settings.platform)
     if settings.platform == "local":
         return problems + problems_of_ports(settings.ports)
+    if settings.platform == "kubernetes":
+        problems += problems_of_kubernetes(settings, settings)
     problems += problems_of_cloud(settings) + problems_of_pools(settings, settings)
     return problems + _problems_of_lnd(settings) + problems_of_names(settings)
 

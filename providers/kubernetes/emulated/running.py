@@ -209,6 +209,8 @@ def _controller_manager(configs: dict[str, str], secret: Credentials) -> list[st
         f"--service-account-private-key-file={secret.account_key}",
         f"--root-ca-file={secret.certificate}",
         "--use-service-account-credentials",
+        # Nodes that kwok plays never fail; one whose heartbeat is late on a busy machine must not take its pods down.
+        "--node-monitor-grace-period=24h",
         *_ALONE,
     ]
 

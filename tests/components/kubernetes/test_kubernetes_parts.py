@@ -121,7 +121,7 @@ def test_the_cluster_is_private_encrypted_logged_and_kept() -> None:
     assert template["metadataOptions"]["httpTokens"] == "required"
     assert template["metadataOptions"]["httpPutResponseHopLimit"] == 1
     assert template["blockDeviceMappings"][0]["ebs"]["encrypted"] == "true"
-    assert nodes["amiType"] == "BOTTLEROCKET_ARM_64"
+    assert nodes["amiType"] == "BOTTLEROCKET_x86_64"
     assert nodes["scalingConfig"]["minSize"] == 3
     addons = {inputs["addonName"]: inputs for kind, _, inputs in found.others if kind == "aws:eks/addon:Addon"}
     assert json.loads(addons["vpc-cni"]["configurationValues"])["enableNetworkPolicy"] == "true"

@@ -1,0 +1,270 @@
+"""The whole platform on Kubernetes (`railyard:kubernetes:KubernetesPlatform`), composed from the settings:
+
+- the foundation in AWS: keys, network, database, cache, registry; the image; the secrets with their rotation;
+- an EKS cluster of the stack's own, or the context of one that exists;
+- the application in it; database backups with restore tests, and a budget.
+
+Database and cache that are given by URL need no platform: `Application` takes where they are and where the URLs are
+kept. What watches the database and the cache themselves (RDS's and ElastiCache's own metrics) is not here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pulumi
+import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
+
+from components.aws.backups import Backups, BackupsArgs
+from components.aws.budget import Budget, BudgetArgs
+from components.aws.foundation import Foundation, FoundationArgs
+from components.aws.notifications import Notifications, NotificationsArgs
+from components.aws.registry import Image, ImageArgs
+from components.kubernetes.application import Application, ApplicationArgs
+from components.kubernetes.cluster import Cluster, ClusterArgs
+from components.kubernetes.network_policy import Destination
+from components.kubernetes.pods import Resources
+from components.kubernetes.roles import AccountRole, AccountRoleArgs
+from components.kubernetes.secrets import Remote
+from components.local.release import release_id
+from components.service_variables import service_variables
+from components.settings import Secrets, Settings
+
+SECRETS_ACCOUNT = "payments-secrets"
+MILLICORES_A_UNIT = 1000 / 1024
+
+
+@dataclass(frozen=True, kw_only=True)
+class KubernetesPlatformArgs:
+    """Arguments of `KubernetesPlatform`.
+
+    Attributes:
+        checkout: root of the checkout; the service is in its `app/`.
+        stack: name of the stack.
+        settings: of the stack.
+        secrets: of the stack, those that others issued.
+        tags: the required tags.
+    """
+
+    checkout: Path
+    stack: str
+    settings: Settings
+    secrets: Secrets
+    tags: Mapping[str, str]
+
+
+class KubernetesPlatform(pulumi.ComponentResource):
+    """The stack; `outputs` is what it exports."""
+
+    def __init__(self, name: str, args: KubernetesPlatformArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("railyard:kubernetes:KubernetesPlatform", name, None, opts)
+        self._name, self._args = name, args
+        self._child = pulumi.ResourceOptions(parent=self)
+        self.release = release_id(args.checkout / "app")
+        self.foundation = Foundation(name, FoundationArgs(settings=args.settings, tags=args.tags), self._child)
+        registry = self.foundation.registry
+        self.image = Image(
+            f"{name}-image",
+            ImageArgs(repository_url=registry.url, registry_id=registry.registry_id, release=self.release),
+            self._child,
+        )
+        self.notifications = self._notifications()
+        self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
+        self.cluster = None if args.settings.kubernetes_context else self._cluster()
+        self._let_nodes_in()
+        self.application = self._application()
+        self._keep()
+        self.outputs = self._outputs()
+        self.register_outputs({"url": self.application.url})
+
+    def _notifications(self) -> Notifications:
+        args = self._args
+        return Notifications(
+            f"{self._name}-alerts",
+            NotificationsArgs(
+                account_id=args.settings.account_id,
+                emails=[args.settings.alert_email],
+                pagerduty_url=args.secrets["pagerdutyIntegrationUrl"],
+                slack_url=args.secrets["slackWebhookUrl"],
+                alarm_prefix=f"{self._name}-",
+                tags=args.tags,
+            ),
+            self._child,
+        )
+
+    def _cluster(self) -> Cluster:
+        settings = self._args.settings
+        return Cluster(
+            f"{self._name}-cluster",
+            ClusterArgs(
+                cluster_name=self._name,
+                region=settings.region,
+                subnet_ids=tuple(self.foundation.network.private_subnet_ids),
+                key_arn=self.foundation.keys.operations_key_arn,
+                version=settings.kubernetes_version,
+                instance_types=settings.node_instance_types,
+                minimum_nodes=settings.min_nodes,
+                maximum_nodes=settings.max_nodes,
+                log_retention_days=max(settings.log_retention_days, 30),
+                administrator_arns=settings.cluster_administrators,
+                deletion_protection=settings.deletion_protection,
+                tags=dict(self._args.tags),
+            ),
+            self._child,
+        )
+
+    def _let_nodes_in(self) -> None:
+        """Database and cache know the tasks' security group already; pods come from their nodes'."""
+        groups = self.foundation.security_groups
+        nodes = self.cluster.security_group_id if self.cluster else self._args.settings.kubernetes_node_group_id
+        for part, group, port in (
+            ("database", groups.database_id, self.foundation.database.port),
+            ("cache", groups.cache_id, self.foundation.cache.port),
+        ):
+            aws.vpc.SecurityGroupIngressRule(
+                f"{self._name}-nodes-{part}",
+                security_group_id=group,
+                description=f"In: pods to the {part}",
+                ip_protocol="tcp",
+                from_port=port,
+                to_port=port,
+                referenced_security_group_id=nodes,
+                tags=dict(self._args.tags),
+                opts=self._child,
+            )
+
+    def _secret_role(self) -> pulumi.Input[str]:
+        """The role by which the External Secrets operator reads this stack's secrets, and no others."""
+        settings, cluster = self._args.settings, self.cluster
+        if cluster is None:
+            return settings.kubernetes_secret_role_arn
+        role = AccountRole(
+            f"{self._name}-secret-role",
+            AccountRoleArgs(
+                namespace=settings.kubernetes_namespace,
+                service_account=SECRETS_ACCOUNT,
+                oidc_arn=cluster.oidc_arn,
+                issuer=cluster.issuer,
+                actions=("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"),
+                resource_arns=tuple(self.secrets.arns.values()),
+                key_arn=self.foundation.keys.secret_key_arn,
+                tags=dict(self._args.tags),
+            ),
+            self._child,
+        )
+        return pulumi.Output.from_input(role.arn)
+
+    def _kubernetes(self) -> kubernetes.Provider:
+        where: dict[str, Any] = {"context": self._args.settings.kubernetes_context}
+        if self.cluster is not None:
+            where = {"kubeconfig": self.cluster.kubeconfig}
+        return kubernetes.Provider(
+            f"{self._name}-kubernetes",
+            **where,
+            # A dashboard that changed is written anew, not taken away first.
+            enable_config_map_mutable=True,
+            opts=pulumi.ResourceOptions(parent=self, depends_on=self.cluster.ready if self.cluster else []),
+        )
+
+    def _application(self) -> Application:
+        args, settings, network = self._args, self._args.settings, self.foundation.network
+        lnd = settings.lnd_address
+        lightning = Destination(cidrs=settings.lnd_cidrs, port=lnd[1]) if lnd and settings.lnd_cidrs else None
+        return Application(
+            f"{self._name}-app",
+            ApplicationArgs(
+                namespace=settings.kubernetes_namespace,
+                stack=args.stack,
+                image=self.image.digest_reference,
+                release=self.release,
+                region=settings.region,
+                # The gateway's proxies have addresses of pods, which are the VPC's.
+                environment={
+                    **service_variables(settings),
+                    "TRUSTED_PROXIES": settings.vpc_cidr,
+                    "TRUSTED_HOPS": "1",
+                },
+                web_secrets=remotes(self.secrets.web_variables),
+                worker_secrets=remotes(self.secrets.worker_variables),
+                migration_secrets=remotes(self.secrets.migrate_variables),
+                database=Destination(cidrs=network.data_cidrs, port=self.foundation.database.port),
+                cache=Destination(cidrs=network.data_cidrs, port=self.foundation.cache.port),
+                lightning=lightning,
+                hostname=settings.domain_name,
+                gateway_class=settings.gateway_class,
+                gateway_namespace=settings.gateway_namespace,
+                certificate_issuer=settings.certificate_issuer,
+                scraper_namespace=settings.scraper_namespace,
+                operator_labels={"release": settings.prometheus_release},
+                secret_role_arn=self._secret_role(),
+                minimum=settings.min_tasks,
+                maximum=settings.max_tasks,
+                worker_replicas=settings.worker_tasks,
+                resources=Resources(
+                    cpu_millicores=round(settings.service_cpu_units * MILLICORES_A_UNIT),
+                    memory_mebibytes=settings.service_memory_mib,
+                ),
+            ),
+            pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()]),
+        )
+
+    def _keep(self) -> None:
+        args, settings, foundation = self._args, self._args.settings, self.foundation
+        Backups(
+            f"{self._name}-backups",
+            BackupsArgs(
+                account_id=settings.account_id,
+                region=settings.region,
+                database_arn=foundation.database.arn,
+                kms_key_arn=foundation.keys.data_key_arn,
+                topic_arn=self.notifications.critical_arn,
+                subnet_group_name=foundation.database.subnet_group_name,
+                security_group_id=foundation.security_groups.database_id,
+                lock=settings.deletion_protection,
+                tags=args.tags,
+            ),
+            self._child,
+        )
+        Budget(
+            f"{self._name}-budget",
+            BudgetArgs(
+                monthly_usd=settings.monthly_budget_usd,
+                topic_arn=self.notifications.warn_arn,
+                emails=[settings.alert_email],
+                tags=args.tags,
+            ),
+            self._child,
+        )
+
+    def _outputs(self) -> dict[str, Any]:
+        settings, foundation = self._args.settings, self.foundation
+        outputs: dict[str, Any] = {
+            "release": self.release,
+            "network": settings.network,
+            "region": settings.region,
+            "url": self.application.url,
+            "vpcId": foundation.network.vpc_id,
+            "image": self.image.digest_reference,
+            "databaseIdentifier": foundation.database.identifier,
+            "cacheId": foundation.cache.replication_group_id,
+            "namespace": self.application.namespace.name,
+            "alarmTopics": {"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
+        }
+        if self.cluster is not None:
+            outputs["cluster"] = {"name": self._name, "kubeconfig": self.cluster.kubeconfig}
+        return outputs
+
+
+def remotes(references: Mapping[str, pulumi.Output[str]]) -> dict[str, Remote]:
+    """Where each variable is, of references as ECS takes them: `<ARN>:<JSON key>::`."""
+    return {
+        variable: Remote(
+            key=reference.apply(lambda known: known.removesuffix("::").rpartition(":")[0]),
+            property=reference.apply(lambda known: known.removesuffix("::").rpartition(":")[2]),
+        )
+        for variable, reference in references.items()
+    }
