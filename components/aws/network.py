@@ -70,7 +70,7 @@ class NetworkArgs:
 
 
 class Network(pulumi.ComponentResource):
-    """The VPC; an id a zone: `public_subnet_ids`, `private_subnet_ids`, `data_subnet_ids`; a range a zone: `data_cidrs`."""
+    """The VPC; of each zone `public_subnet_ids`, `private_subnet_ids`, `data_subnet_ids` and `data_cidrs`."""
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Network", name, None, opts)
