@@ -10,6 +10,7 @@ import socket
 import subprocess
 import sys
 import time
+import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -165,6 +166,42 @@ class SolanaProgram(Program):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+
+class EsploraProgram(Program):
+    """A regtest chain behind Esplora's API."""
+
+    def __init__(self, folder: Path, *options: str, environment: dict[str, str] | None = None) -> None:
+        self.port = free_ports(1)[0]
+        self.data = folder / "data of esplora"
+        arguments = ["--data", str(self.data), "--port", str(self.port), *options]
+        super().__init__("sandbox.esplora", arguments, folder, environment or {})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path: str, body: dict[str, Any] | str | None = None) -> Any:
+        """GET, or POST with a body; JSON where it is JSON. HTTPError on a refusal."""
+        data = None if body is None else (body if isinstance(body, str) else json.dumps(body)).encode()
+        request = urllib.request.Request(self.url + path, data=data)
+        with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as answer:
+            text = answer.read().decode()
+        try:
+            return json.loads(text)
+        except json.JSONDecodeError:
+            return text
+
+    def mine(self, blocks: int = 1) -> list[str]:
+        hashes: list[str] = self.ask("/sandbox/mine", {"blocks": blocks})
+        return hashes
+
+    def pay(self, address: str, sats: int, **more: Any) -> str:
+        return str(self.ask("/sandbox/pay", {"address": address, "sats": sats, **more})["txid"])
+
+    def reorganise(self, depth: int, **more: Any) -> list[str]:
+        hashes: list[str] = self.ask("/sandbox/reorganise", {"depth": depth, **more})
+        return hashes
 
 
 @contextmanager
