@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, TypeVar, cast
+from typing import TYPE_CHECKING, Protocol, TypeVar, cast, runtime_checkable
 
 from payments.clock import Clock
 from payments.database import Database
@@ -19,6 +19,14 @@ if TYPE_CHECKING:
     from payments.tokens.verifier import TokenVerifier
 
 Kind = TypeVar("Kind", bound=Rail)
+
+
+@runtime_checkable
+class KeepsRecords(Protocol):
+    """A rail with tables of its own."""
+
+    def attach(self, database: Database) -> None:
+        """Given before `start`."""
 
 
 # isinstance of a runtime protocol compares every member; what a class can do does not change.
@@ -71,6 +79,8 @@ class Core:
         """Open connections; nothing fails because a network is down, /ready tells."""
         await self.database.open()
         for rail in self.rails.values():
+            if isinstance(rail, KeepsRecords):
+                rail.attach(self.database)
             await rail.start()
 
     async def close(self) -> None:

@@ -127,6 +127,18 @@ class Settings(SafetySettings, ReturnSettings):
     lnd_pay_macaroon: SecretStr | None = Field(None, description="Pay macaroon in hex; worker only.")
     lnd_pay_macaroon_path: Path | None = Field(None, description="File of the pay macaroon; worker only.")
 
+    esplora_url: str = Field("", description="Base URL of Esplora's API; the on-chain rail is off when empty.")
+    onchain_descriptor: SecretStr | None = Field(None, description="Public descriptor of the wallet, .../<0;1>/*.")
+    onchain_signing_descriptor: SecretStr | None = Field(None, description="It with the private key; worker only.")
+    onchain_confirmations: str = Field(
+        "1000000:1,10000000:3,6", description="satoshis:confirmations in rising steps, then the number above them."
+    )
+    onchain_max_fee_sat: int = Field(20_000, ge=0, description="Ceiling of one payout's network fee, in satoshis.")
+    onchain_max_fee_rate_sat_vb: float = Field(200, ge=1, description="Ceiling of the fee rate, in sat/vB.")
+    onchain_fee_target_blocks: int = Field(6, ge=1, le=1008, description="Blocks within which a payout should confirm.")
+    onchain_bump_after_seconds: float = Field(3600, ge=1, description="A payout waiting longer is replaced (RBF).")
+    onchain_poll_seconds: float = Field(10, ge=0.1, le=600, description="How often Esplora's tip is asked for.")
+
     solana_network: str = Field("", description="mainnet-beta, devnet or testnet; from NETWORK when absent.")
     solana_rpc_url: SecretStr | None = Field(None, description="JSON-RPC URL; may hold the provider's key.")
     solana_usdc_mint: str = Field("", description="Mint address of USDC, base58; the known one when empty.")
@@ -283,7 +295,7 @@ def _across_fields(settings: Settings, command: Command) -> list[str]:
         settings.guide_problems(is_mainnet=settings.network is Network.MAINNET, is_web=command is Command.SERVE)
     )
     if command is Command.SERVE:
-        signers = ("LND_PAY_MACAROON", "LND_PAY_MACAROON_PATH", "SOLANA_FEE_PAYER")
+        signers = ("LND_PAY_MACAROON", "LND_PAY_MACAROON_PATH", "ONCHAIN_SIGNING_DESCRIPTOR", "SOLANA_FEE_PAYER")
         problems.extend(
             f"{name} is set for the web role, which must not be able to sign: give it to the worker alone."
             for name in signers

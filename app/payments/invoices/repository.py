@@ -242,6 +242,16 @@ async def _credit(database: Database, rail: str, arrivals: Sequence[Arrival], cu
     return list(dispositions)
 
 
+async def save_cursor(database: Database, rail: str, cursor: str) -> None:
+    """Note how far a rail was followed without an arrival."""
+    await database.run(
+        "INSERT INTO payments.rail_cursors (rail, cursor) VALUES (%s, %s) "
+        "ON CONFLICT (rail) DO UPDATE SET cursor = excluded.cursor, updated_at = clock_timestamp()",
+        (rail, cursor),
+        name="save_cursor",
+    )
+
+
 async def cursor(database: Database, rail: str) -> str | None:
     """Where the rail's stream of arrivals was left."""
     value = await database.value(

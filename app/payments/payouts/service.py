@@ -66,12 +66,13 @@ def _check(core: Core, new: NewPayment, decoded: DecodedRequest) -> tuple[int, i
     left = (decoded.expires_at - core.clock.now()).total_seconds()
     if left < MINIMUM_LIFE_SECONDS:
         raise InvalidInput("The payment request has expired, or is about to: ask the payee for a new one.")
-    return amount, fee_cap(core, new.maxFeeMsat)
+    return amount, fee_cap(core, new.maxFeeMsat, decoded.max_fee)
 
 
-def fee_cap(core: Core, wish: int | None) -> int:
-    """The fee cap of a payment in msat: the caller's wish, never above the service's ceiling."""
-    return core.settings.max_fee_msat if wish is None else min(wish, core.settings.max_fee_msat)
+def fee_cap(core: Core, wish: int | None, of_rail: int | None = None) -> int:
+    """The fee cap of a payment in msat: the caller's wish, never above the rail's ceiling or else the service's."""
+    ceiling = core.settings.max_fee_msat if of_rail is None else of_rail
+    return ceiling if wish is None else min(wish, ceiling)
 
 
 def draft(core: Core, caller: Caller, new: NewPayment) -> Payment:

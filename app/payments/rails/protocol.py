@@ -99,7 +99,10 @@ class RailInvoice:
 
 @dataclass(frozen=True, slots=True)
 class DecodedRequest:
-    """What a payment request says: `amount` None when the payer chooses; `network` in the rail's own word."""
+    """What a payment request says: `amount` None when the payer chooses; `network` in the rail's own word.
+
+    `max_fee` is the rail's own ceiling of the fee in minor units; None: the service's (MAX_FEE_MSAT) holds.
+    """
 
     rail_id: str
     asset: str
@@ -110,6 +113,7 @@ class DecodedRequest:
     created_at: datetime
     expires_at: datetime
     facts: Mapping[str, Any] = field(default_factory=dict)
+    max_fee: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -187,6 +191,13 @@ class Arrival:
     proof: Mapping[str, Any] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """Nothing arrived up to here: the cursor is saved, so that a restart does not read a long quiet time again."""
+
+    cursor: str
+
+
 @runtime_checkable
 class Rail(Protocol):
     """What every rail has."""
@@ -259,8 +270,10 @@ class PayingRail(Rail, Protocol):
 class ArrivalSource(Rail, Protocol):
     """A rail whose inbound money can be followed without a gap."""
 
-    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival]:
+    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress]:
         """Every arrival after `cursor` (None: from the beginning), then new ones as they come, until cancelled.
+
+        A `Progress` may come between them; its cursor covers every arrival that came before it.
 
         Ends or raises RailUnavailableError when the stream breaks; the worker begins again from the saved cursor.
         """

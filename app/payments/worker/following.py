@@ -10,7 +10,7 @@ import structlog
 from payments import metrics
 from payments.core import Core
 from payments.invoices import repository
-from payments.rails.protocol import Arrival, ArrivalSource, RailUnavailableError
+from payments.rails.protocol import Arrival, ArrivalSource, Progress, RailUnavailableError
 
 BATCH = 100
 _log = structlog.get_logger(__name__)
@@ -36,12 +36,12 @@ async def credit(core: Core, rail: str, batch: list[Arrival]) -> list[str]:
     return dispositions
 
 
-async def _read(source: ArrivalSource, cursor: str | None, into: asyncio.Queue[Arrival]) -> None:
+async def _read(source: ArrivalSource, cursor: str | None, into: asyncio.Queue[Arrival | Progress]) -> None:
     async for arrival in source.arrivals(cursor):
         await into.put(arrival)
 
 
-async def _next_batch(reader: asyncio.Task[None], queue: asyncio.Queue[Arrival]) -> list[Arrival]:
+async def _next_batch(reader: asyncio.Task[None], queue: asyncio.Queue[Arrival | Progress]) -> list[Arrival | Progress]:
     """What has come since; empty when the reader ended and everything it read was credited."""
     getter = asyncio.ensure_future(queue.get())
     await asyncio.wait({getter, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,11 +63,15 @@ async def follow_once(core: Core, source: ArrivalSource) -> None:
         RailUnavailableError: the stream broke; what was read before is credited.
     """
     cursor = await repository.cursor(core.database, source.name)
-    queue: asyncio.Queue[Arrival] = asyncio.Queue(maxsize=2 * BATCH)
+    queue: asyncio.Queue[Arrival | Progress] = asyncio.Queue(maxsize=2 * BATCH)
     reader = asyncio.create_task(_read(source, cursor, queue))
     try:
         while batch := await _next_batch(reader, queue):
-            await credit(core, source.name, batch)
+            arrived = [one for one in batch if isinstance(one, Arrival)]
+            if arrived:
+                await credit(core, source.name, arrived)
+            if isinstance(batch[-1], Progress):
+                await repository.save_cursor(core.database, source.name, batch[-1].cursor)
         await reader
     finally:
         reader.cancel()

@@ -24,6 +24,7 @@ TASKS = (
     "payments.audit.tasks",
     "payments.x402.tasks",
     "payments.rails.lnd.tasks",
+    "payments.rails.onchain.tasks",
 )
 
 
