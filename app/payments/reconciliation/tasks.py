@@ -39,14 +39,20 @@ EVERY_SECONDS = 300.0
 _log = structlog.get_logger(__name__)
 
 
-async def _read_again(source: ArrivalSource, cursor: str | None, until: str) -> list[Arrival]:
-    """The rail's arrivals after `cursor`, up to the one at `until`, at most a batch."""
+async def _read_again(source: ArrivalSource, cursor: str | None, until: str) -> tuple[list[Arrival], str]:
+    """The rail's arrivals after `cursor`, up to `until`, at most about a batch; and the position after them."""
     found: list[Arrival] = []
-    stream = source.arrivals(cursor)
+    position = cursor or ""
+    # Without this a stream that goes on for ever has told everything when it is quiet.
+    between = getattr(source, "arrivals_between", None)
+    stream = between(cursor, until) if between else source.arrivals(cursor)
     try:
-        while len(found) < BATCH and (not found or found[-1].cursor != until):
-            async with asyncio.timeout(QUIET_SECONDS):
-                found.append(await anext(stream))
+        while position != until and (len(found) < BATCH or position == (cursor or "")):
+            async with asyncio.timeout(None if between else QUIET_SECONDS):
+                told = await anext(stream)
+            position = told.cursor
+            if isinstance(told, Arrival):
+                found.append(told)
     except (TimeoutError, StopAsyncIteration):
         pass
     finally:
@@ -54,7 +60,7 @@ async def _read_again(source: ArrivalSource, cursor: str | None, until: str) -> 
         if close is not None:
             with contextlib.suppress(Exception):
                 await close()
-    return found
+    return found, position
 
 
 async def compare_arrivals(core: Core, source: ArrivalSource) -> int:
@@ -69,7 +75,7 @@ async def compare_arrivals(core: Core, source: ArrivalSource) -> int:
     )
     if credited_up_to is None or credited_up_to == done:
         return 0
-    found = await _read_again(source, done or None, credited_up_to)
+    found, position = await _read_again(source, done or None, credited_up_to)
     books = await repository.credited(core.database, source.name, [arrival.event_id for arrival in found])
     missing = [arrival for arrival in found if arrival.event_id not in books]
     for arrival in missing:
@@ -82,8 +88,8 @@ async def compare_arrivals(core: Core, source: ArrivalSource) -> int:
         known = books.get(arrival.event_id)
         if known is not None and known != (arrival.asset, arrival.amount):
             await _note_arrival(core, source.name, "arrival_differs", arrival, arrival.amount - known[1])
-    if found:
-        await repository.move_on(core.database, source.name, "arrivals", found[-1].cursor, len(found))
+    if position != (done or ""):
+        await repository.move_on(core.database, source.name, "arrivals", position, len(found))
     return len(found)
 
 

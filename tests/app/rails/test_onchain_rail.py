@@ -15,6 +15,7 @@ from payments.rails.onchain.rail import GENESIS
 from payments.rails.onchain.tasks import bump_stuck
 from payments.rails.onchain.wallet import descriptors_of
 from payments.rails.protocol import Health, RailUnavailableError
+from payments.reconciliation.tasks import compare_arrivals
 from payments.settings import Settings
 from tests.app.conftest import TestDatabase, balances
 from tests.app.rails.onchain_world import PAYEE, OnchainWorld, address_of, onchain_settings, onchain_world
@@ -116,6 +117,18 @@ async def test_under_and_second_payments_are_told_apart(world: OnchainWorld) -> 
     world.network.pay(address_of(twice), 20_000)
     world.network.mine(1)
     await world.settled(twice, "paid_twice")
+
+
+async def test_reconciliation_reads_the_blocks_again_and_finds_what_the_books_lack(world: OnchainWorld) -> None:
+    first, second = await world.invoice(10_000), await world.invoice(20_000)
+    world.network.pay(address_of(first), 10_000)
+    world.network.pay(address_of(second), 20_000)
+    world.network.mine(8)
+    await world.settled(first)
+    await world.settled(second)
+    await world.followed_to_tip()
+    assert await compare_arrivals(world.core, world.rail) == 2
+    assert world.execute("SELECT count(*) FROM payments.discrepancies") == [(0,)]
 
 
 # ---- payouts

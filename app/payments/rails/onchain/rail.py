@@ -154,6 +154,11 @@ class OnchainRail:
         assert self._follower is not None, "attach() first"
         return self._follower.arrivals(cursor)
 
+    def arrivals_between(self, cursor: str | None, until: str) -> AsyncIterator[Arrival | Progress]:
+        """As `ChainFollower.arrivals_between`."""
+        assert self._follower is not None, "attach() first"
+        return self._follower.arrivals_between(cursor, until)
+
     # ---- paying
 
     def _payout_desk(self) -> PayoutDesk:

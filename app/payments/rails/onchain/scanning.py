@@ -129,6 +129,24 @@ class ChainFollower:
             if is_at_tip:
                 await asyncio.sleep(self._poll_seconds)
 
+    async def arrivals_between(self, cursor: str | None, until: str) -> AsyncIterator[Arrival | Progress]:
+        """Every arrival in the blocks after `cursor` up to the block of the cursor `until`, for reconciliation.
+
+        Raises:
+            RailUnavailableError: the provider is gone, or the chain was reorganised meanwhile.
+        """
+        window = _Window([await self._base(cursor)])
+        await self._watch.refresh(datetime.now(UTC))
+        last = int(until.partition(":")[0])
+        while window.tip.height < last:
+            before, window.blocks = window.tip, [window.tip]
+            if await self._read_on(window, blocks=1) or window.tip is before:
+                raise EsploraUnreachableError("The chain was reorganised while it was read again.")
+            for output, owner in window.tip.found:
+                if owner.branch is Branch.RECEIVE:
+                    yield _arrival(output, owner, window.tip, cursor=before.cursor, confirmations=None)
+            yield Progress(window.tip.cursor)
+
     async def _base(self, cursor: str | None) -> Read:
         """The block to go on from."""
         if cursor:
@@ -167,9 +185,9 @@ class ChainFollower:
                 window.blocks.append(await self._at(max(0, gone.height - DEEP_REORG_BLOCKS)))
         ORPHANED.set(len(self._orphaned))
 
-    async def _read_on(self, window: _Window) -> bool:
+    async def _read_on(self, window: _Window, *, blocks: int = CATCH_UP_BLOCKS) -> bool:
         """Read blocks after the window's tip; True at the chain's tip, False when there may be more."""
-        for _ in range(CATCH_UP_BLOCKS):
+        for _ in range(blocks):
             height = window.tip.height + 1
             block_hash = await self._esplora.block_hash_at(height)
             if block_hash is None:
@@ -204,21 +222,7 @@ class ChainFollower:
                     continue
                 window.handed_on.add(event)
                 arrivals.append(
-                    Arrival(
-                        event_id=event,
-                        rail_id=owner.rail_id,
-                        asset=ASSET,
-                        amount=output.sats * MSAT_PER_SAT,
-                        arrived_at=datetime.fromtimestamp(block.header.time, UTC),
-                        cursor=window.blocks[0].cursor,
-                        proof={
-                            "txid": output.txid,
-                            "vout": output.vout,
-                            "block_hash": block.header.hash,
-                            "block_height": block.height,
-                            "confirmations": confirmations,
-                        },
-                    )
+                    _arrival(output, owner, block, cursor=window.blocks[0].cursor, confirmations=confirmations)
                 )
         return arrivals
 
@@ -230,6 +234,24 @@ class ChainFollower:
             window.handed_on -= {_event(output) for output, _ in window.blocks[0].found}
             moved = True
         return moved
+
+
+def _arrival(output: Output, owner: Address, block: Read, *, cursor: str, confirmations: int | None) -> Arrival:
+    proof = {
+        "txid": output.txid,
+        "vout": output.vout,
+        "block_hash": block.header.hash,
+        "block_height": block.height,
+    }
+    return Arrival(
+        event_id=_event(output),
+        rail_id=owner.rail_id,
+        asset=ASSET,
+        amount=output.sats * MSAT_PER_SAT,
+        arrived_at=datetime.fromtimestamp(block.header.time, UTC),
+        cursor=cursor,
+        proof=proof if confirmations is None else {**proof, "confirmations": confirmations},
+    )
 
 
 def _event(output: Output) -> str:
