@@ -56,7 +56,8 @@ class KubernetesProvider:
         self._lock = threading.Lock()
 
     def check_config(self, config: Properties) -> list[tuple[str, str]]:
-        unsupported = ("renderYamlToDirectory", "context", "cluster")
+        # With an endpoint it is known which cluster is meant, whatever a kubeconfig of the person's own says.
+        unsupported = ("renderYamlToDirectory", *(() if self._endpoint else ("context", "cluster")))
         return [(name, "is not supported by the offline provider") for name in unsupported if name in config]
 
     def configure(self, config: Properties) -> None:

@@ -1,7 +1,8 @@
-"""`python -m providers.kubernetes.emulated build|run|start|stop`: a Kubernetes cluster on this machine.
+"""`python -m providers.kubernetes.emulated build|check|run|start|stop`: a Kubernetes cluster on this machine.
 
 `run` serves in the foreground until SIGTERM; `start` does so in a process of its own that outlives the caller, and
-prints one JSON line (server, kubeconfig); `stop` ends the one that `start` made. `check` says why there can be none.
+prints one JSON line (server, kubeconfig); `stop` ends the one that `start` made. `check` says whether the programs are
+built, have to be, or cannot be.
 """
 
 from __future__ import annotations
@@ -128,8 +129,11 @@ def main() -> int:
 def _do(arguments: argparse.Namespace) -> int:
     match arguments.command:
         case "check":
-            problem = go_problem() if missing(arguments.cache) else ""
-            sys.stdout.write(f"{problem}\n" if problem else "")
+            if not missing(arguments.cache):
+                sys.stdout.write("built\n")
+                return 0
+            problem = go_problem()
+            sys.stdout.write(f"{problem or 'to be built'}\n")
             return 1 if problem else 0
         case "build":
             sys.stdout.write(f"{build(arguments.cache)}\n")
