@@ -152,3 +152,64 @@ def test_promtool_takes_the_rules(tmp_path: Path, rules: dict[str, dict[str, Any
     file.write_text(yaml.safe_dump({"groups": [{"name": "all", "rules": list(rules.values())}]}), encoding="utf-8")
     ran = subprocess.run(["promtool", "check", "rules", str(file)], capture_output=True, text=True, check=False)
     assert ran.returncode == 0, ran.stdout + ran.stderr
+
+
+# Series over time (one sample a minute), and which alert fires at which minute for them.
+FIRES = [
+    ('rail_up{namespace="payments",rail="lnd"}', "1 0x20", "LightningDown", 2, True),
+    ('rail_up{namespace="payments",rail="lnd"}', "1 0x20", "LightningDownLong", 5, False),
+    ('rail_up{namespace="payments",rail="lnd"}', "1 0x20", "LightningDownLong", 7, True),
+    ('rail_up{namespace="payments",rail="lnd"}', "0.5x20", "LightningDown", 10, False),
+    ('up{namespace="payments",job="402pay-facilitator"}', "1 0x20", "ServiceDown", 3, True),
+    ('up{namespace="payments",job="402pay-facilitator"}', "1x20", "ServiceDown", 3, False),
+    ('up{namespace="other",job="402pay-facilitator"}', "1x20", "ServiceDown", 3, True),
+    ('payments_pending{namespace="payments",state="pending"}', "101x20", "ManyPaymentsPending", 2, True),
+    ('payments_pending{namespace="payments",state="pending"}', "100x20", "ManyPaymentsPending", 5, False),
+    ('payments_unknown_oldest_seconds{namespace="payments"}', "181x20", "PaymentStuck", 2, True),
+    ('redis_up{namespace="payments"}', "0x20", "RedisDown", 2, True),
+    ('ledger_imbalance{namespace="payments",asset="BTC"}', "-1x20", "LedgerImbalance", 1, True),
+]
+SHARES = [
+    ("payments_total", 'rail="lnd",outcome="{}"', ("failed", "succeeded"), 6, 94, "PaymentsFail", True),
+    ("payments_total", 'rail="lnd",outcome="{}"', ("failed", "succeeded"), 4, 96, "PaymentsFail", False),
+    ("payments_total", 'rail="lnd",outcome="{}"', ("failed", "succeeded"), 19, 81, "ManyPaymentsFail", False),
+    ("payments_total", 'rail="lnd",outcome="{}"', ("failed", "succeeded"), 21, 79, "ManyPaymentsFail", True),
+    ("verification_total", 'outcome="{}"', ("invalid", "valid"), 6, 94, "VerificationsFail", True),
+    ("http_request_duration_seconds_count", 'status="{}"', ("500", "200"), 3, 197, "RequestsFail", True),
+    ("http_request_duration_seconds_count", 'status="{}"', ("500", "200"), 3, 197, "ManyRequestsFail", False),
+    ("http_request_duration_seconds_count", 'status="{}"', ("500", "200"), 5, 195, "ManyRequestsFail", True),
+]
+
+
+def _share_series(row: tuple[Any, ...]) -> list[dict[str, str]]:
+    name, labels, (bad, good), failed, fine, *_ = row
+    return [
+        {"series": f'{name}{{namespace="payments",{labels.format(value)}}}', "values": f"0+{each}x20"}
+        for value, each in ((bad, failed), (good, fine))
+    ]
+
+
+@pytest.mark.skipif(not shutil.which("promtool"), reason="promtool is not on PATH")
+def test_alerts_fire_at_their_thresholds_and_not_below(tmp_path: Path, rules: dict[str, dict[str, Any]]) -> None:
+    groups = rule_groups(AlertArgs(namespace="payments", stack="staging"))
+    (tmp_path / "rules.yaml").write_text(yaml.safe_dump({"groups": groups}), encoding="utf-8")
+    cases = [([{"series": series, "values": values}], alert, at, fires) for series, values, alert, at, fires in FIRES]
+    cases += [(_share_series(row), row[5], 15, row[6]) for row in SHARES]
+    for number, (series, alert, at, fires) in enumerate(cases):
+        query = f'count(ALERTS{{alertname="{alert}",alertstate="firing"}}) or vector(0)'
+        sample = [{"labels": "{}", "value": 1 if fires else 0}]
+        test = {
+            "rule_files": ["rules.yaml"],
+            "evaluation_interval": "1m",
+            "tests": [
+                {
+                    "interval": "1m",
+                    "input_series": series,
+                    "promql_expr_test": [{"expr": query, "eval_time": f"{at}m", "exp_samples": sample}],
+                }
+            ],
+        }
+        file = tmp_path / f"test-{number}.yaml"
+        file.write_text(yaml.safe_dump(test), encoding="utf-8")
+        ran = subprocess.run(["promtool", "test", "rules", str(file)], capture_output=True, text=True, check=False)
+        assert ran.returncode == 0, f"{alert} {series}: {ran.stdout}{ran.stderr}"
