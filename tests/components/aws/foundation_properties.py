@@ -438,7 +438,14 @@ def functions_log_for_a_time(declared: Declared) -> bool:
 def untagged(declared: Declared) -> list[str]:
     """Resources that take tags and miss a required one."""
     takes_none = ("Alias", "Route", "RouteTableAssociation", "RolePolicy", "Permission", "SecretRotation",
-                  "SecretVersion", "LifecyclePolicy", "Image", "RandomBytes", "TaskDefinition")  # fmt: skip
+                  "SecretVersion", "LifecyclePolicy", "Image", "RandomBytes",
+                  "BucketVersioning", "BucketServerSideEncryptionConfiguration", "BucketOwnershipControls",
+                  "BucketLifecycleConfiguration", "BucketObjectLockConfiguration", "BucketPublicAccessBlock",
+                  "BucketPolicy", "WebAclAssociation", "WebAclLoggingConfiguration", "Record", "CertificateValidation",
+                  "OriginAccessControl", "ResponseHeadersPolicy", "TopicPolicy", "TopicSubscription",
+                  "EventConnection", "EventApiDestination", "EventTarget", "LogMetricFilter", "QueryDefinition",
+                  "Dashboard", "Policy", "QueuePolicy", "Schedule", "Selection", "VaultLockConfiguration",
+                  "VaultNotifications", "RestoreTestingSelection")  # fmt: skip
     return [
         f"{kind} {name}"
         for (kind, name), inputs in declared.resources.items()
