@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import os
 from pathlib import Path
 from typing import Any
@@ -10,12 +9,9 @@ from typing import Any
 import pulumi
 
 from components.arguments import ArgumentError
+from components.quick_start import start_quickly
 from components.settings import Secrets, Settings, SettingsError
 from components.tags import stack_tags
-
-# The providers' SDKs are millions of objects that stay until the program ends, in seconds: looking through them for
-# garbage again and again is a fifth of the time a plan takes.
-gc.disable()
 
 CHECKOUT = Path(__file__).resolve().parent
 
@@ -82,6 +78,8 @@ def main() -> None:
     """Declare the stack the settings ask for."""
     try:
         settings, secrets = Settings.from_pulumi()
+        if settings.platform != "local":
+            start_quickly()
         outputs = {"local": local, "ecs": ecs, "kubernetes": kubernetes}[settings.platform](settings, secrets)
     except (SettingsError, ArgumentError) as error:
         raise pulumi.RunError(str(error)) from None
