@@ -15,7 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Any
+from typing import Any, BinaryIO
 
 from pulumi_embedded.backend.files import explain, make_folder, read_limited, sync_folder, write_atomic
 from pulumi_embedded.errors import EngineError, StateError
@@ -192,9 +192,28 @@ def read_journal(path: Path) -> Journal | None:
 
 def mark_finished(path: Path, checkpoint_digest: str) -> None:
     """Add to a left journal that the checkpoint with this SHA-256 holds its entries; its torn last line goes."""
-    whole = [line for line in read_limited(path).split(b"\n") if line and _entry(line) is not None]
     finish = _line({"kind": _FINISH, "checkpoint": checkpoint_digest})
+    with path.open("rb+") as file:
+        if _ends_whole(file):
+            file.seek(0, os.SEEK_END)
+            file.write(finish)
+            file.flush()
+            os.fdatasync(file.fileno())
+            return
+    whole = [line for line in read_limited(path).split(b"\n") if line and _entry(line) is not None]
     write_atomic(path, b"\n".join([*whole, finish]))
+
+
+def _ends_whole(file: BinaryIO) -> bool:
+    """Say whether the last line of a journal is whole: only then may another follow it."""
+    size, step = file.seek(0, os.SEEK_END), 1 << 16
+    while True:
+        start = max(0, size - step)
+        file.seek(start)
+        tail = file.read()
+        if start == 0 or tail.count(b"\n") > 1:
+            return tail.endswith(b"\n") and _entry(tail[:-1].rpartition(b"\n")[2]) is not None
+        step *= 4
 
 
 def set_aside(path: Path, why: str) -> Path:

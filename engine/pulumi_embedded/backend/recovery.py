@@ -115,10 +115,12 @@ def fold_to_disk(layout: Layout, name: StackName, *, backup: bool = True) -> Cur
             f"{error}; it was kept aside as {set_aside(path, error.why).name}: run `pulumi refresh` so that the state "
             "is true again, then repeat the command"
         ) from None
+    digest = current.digest
     if current.folded:
         data = layout.encode(name, current.deployment)
+        digest = hashlib.sha256(data).hexdigest()
         # Said first: a crash after the checkpoint and before the removal must not look like somebody else's change.
-        mark_finished(path, hashlib.sha256(data).hexdigest())
+        mark_finished(path, digest)
         layout.write_encoded(name, data)
         if backup:
             add_backup(layout, name)
@@ -126,4 +128,5 @@ def fold_to_disk(layout: Layout, name: StackName, *, backup: bool = True) -> Cur
         path.unlink(missing_ok=True)
     if not current.folded:
         return current
-    return CurrentState(layout.read(name), current.deployment, current.folded)
+    written = Checkpoint(layout.checkpoint_path(name), digest, current.deployment)
+    return CurrentState(written, current.deployment, current.folded)

@@ -65,7 +65,7 @@ class DefaultProviders:
         task = self._references.get(request)
         if task is None:
             task = self._references[request] = asyncio.create_task(self._register(request))
-        return await asyncio.shield(task)
+        return task.result() if task.done() else await asyncio.shield(task)
 
     async def _register(self, request: PackageRequest) -> str:
         inputs = self.package_config(request.package)

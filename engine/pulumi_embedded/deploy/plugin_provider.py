@@ -222,7 +222,8 @@ class PluginProvider:
 
     async def _ready(self) -> tuple[Protocol, bool]:
         """Return what the provider understands, and whether its configuration is known."""
-        known = await asyncio.shield(self._configured)
+        configured = self._configured
+        known = configured.result() if configured.done() else await asyncio.shield(configured)
         return self._protocol or Protocol(), known
 
     async def check(

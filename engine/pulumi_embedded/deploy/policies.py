@@ -46,7 +46,7 @@ class Policies:
 
     async def judge(self, new: ResourceState, goal: Goal, provider: ResourceState | None) -> bool:
         """Remediate and judge a resource before anything is done; return whether it must not be made."""
-        self._analyzers = await asyncio.shield(self.loading)
+        self._analyzers = self.loading.result() if self.loading.done() else await asyncio.shield(self.loading)
         if not self._analyzers:
             return False
         for analyzer in self._analyzers:
@@ -66,7 +66,7 @@ class Policies:
 
     async def judge_stack(self, deployment: Deployment) -> None:
         """Judge all resources together, as they are after the update."""
-        self._analyzers = await asyncio.shield(self.loading)
+        self._analyzers = self.loading.result() if self.loading.done() else await asyncio.shield(self.loading)
         if not self._analyzers:
             return
         request = analyzer_pb2.AnalyzeStackRequest(

@@ -110,6 +110,8 @@ class Provider(ResourceProvider):
         wait_for(props["name"])
         with (HERE / "made").open("a") as file:
             file.write(props["name"] + "\\n")
+        (HERE / "world").mkdir(exist_ok=True)
+        (HERE / "world" / props["name"]).touch()
         return CreateResult(props["name"], props)
 
     def diff(self, id, old, new):
@@ -128,6 +130,7 @@ class Provider(ResourceProvider):
     def delete(self, id, props):
         with (HERE / "gone").open("a") as file:
             file.write(id + "\\n")
+        (HERE / "world" / id).unlink(missing_ok=True)
 
 
 class Thing(Resource, module="test", name="Thing"):

@@ -82,6 +82,7 @@ def assert_converges(project: Project) -> None:
     assert len(urns) == len(set(urns))
     assert "pending_operations" not in deployment
     assert sorted(project.resources()) == EXPECTED
+    assert sorted(path.name for path in (project.probe / "world").iterdir()) == EXPECTED, "nothing lost, nothing twice"
     values = {r["id"]: (r["outputs"]["value"], r["outputs"]["kind"]) for r in deployment["resources"] if "outputs" in r}
     assert values["change3"] == ("2", "k")
     assert values["swap3"] == ("v", "new")

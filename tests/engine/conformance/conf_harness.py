@@ -8,12 +8,13 @@ import hashlib
 import io
 import json
 import os
+import shutil
 import subprocess
 import sys
 import textwrap
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ class Probe(pulumi.ProviderResource):
 """What every conformance program begins with."""
 
 SIG = "4dabf18193072939515e22adb298388d"
+
+
+def engines() -> list[str]:
+    """The engines of this machine."""
+    return ["embedded", "cli"] if shutil.which("pulumi") else ["embedded"]
 
 
 @dataclass
@@ -170,6 +176,10 @@ class Stack:
         """Assert that a preview plans nothing."""
         run = self.preview()
         assert run.changes == {}, run.changes
+
+    def under(self, engine: str) -> Stack:
+        """The same stack, whose commands run under another engine."""
+        return replace(self, engine=engine)
 
     def export(self, *, show_secrets: bool = False) -> dict[str, Any]:
         """Return the deployment."""

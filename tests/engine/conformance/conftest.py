@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,15 +27,15 @@ def probe() -> Probe:
     return Probe()
 
 
-@pytest.fixture
-def stack(tmp_path: Path, home: Path, engine_name: str, probe: Probe) -> Iterator[Stack]:
-    """An empty stack whose `probe` resources are the probe's."""
-    folder, backend = tmp_path / "project", tmp_path / "backend"
-    folder.mkdir()
+@contextlib.contextmanager
+def new_stack(folder: Path, home: Path, engine_name: str, probe: Probe) -> Iterator[Stack]:
+    """An empty stack in `folder` whose `probe` resources are the probe's."""
+    project, backend = folder / "project", folder / "backend"
+    project.mkdir()
     backend.mkdir()
     with serving(probe) as port:
         stack = Stack(
-            folder,
+            project,
             engine_name,
             {
                 "PULUMI_HOME": str(home),
@@ -47,4 +48,11 @@ def stack(tmp_path: Path, home: Path, engine_name: str, probe: Probe) -> Iterato
             },
         )
         stack.create()
+        yield stack
+
+
+@pytest.fixture
+def stack(tmp_path: Path, home: Path, engine_name: str, probe: Probe) -> Iterator[Stack]:
+    """An empty stack whose `probe` resources are the probe's."""
+    with new_stack(tmp_path, home, engine_name, probe) as stack:
         yield stack
