@@ -1,6 +1,7 @@
 """A provider that does what its inputs tell it to, served from the test's own process, and remembers every call.
 
-Inputs that steer it: `replaceKeys` (names whose change replaces), `deleteFirst`, `detailed` (answer with a detailed
+Inputs that steer it: `kinds` (a detailed diff: path to kind, when `value` changes), `hush` (comes back as the secret
+output `password`), `replaceKeys` (names whose change replaces), `deleteFirst`, `detailed` (answer with a detailed
 diff), `failCreate`, `failUpdate`, `failDelete`, `failCheck`, `initError`, `slow` (seconds), `sameWhen` (input names
 whose change is no change), `out` (copied to the output `out`). What exists is in `cloud`, by id.
 """
@@ -67,6 +68,7 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
     cloud: dict[str, dict[str, Any]] = field(default_factory=dict)
     calls: list[Call] = field(default_factory=list)
     configured: list[dict[str, Any]] = field(default_factory=list)
+    attached: list[str] = field(default_factory=list)
     cancelled: threading.Event = field(default_factory=threading.Event)
     gates: dict[str, threading.Event] = field(default_factory=dict)
 
@@ -115,6 +117,7 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
         )
 
     def Attach(self, request: Any, context: Any) -> Any:  # noqa: N802
+        self.attached.append(request.address)
         return empty_pb2.Empty()
 
     def Cancel(self, request: Any, context: Any) -> Any:  # noqa: N802
@@ -176,6 +179,10 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
                 answer.hasDetailedDiff = True
                 for key in keys:
                     answer.detailedDiff[key].kind = provider_pb2.PropertyDiff.UPDATE
+            if news.get("kinds") and "value" in keys:
+                answer.hasDetailedDiff = True
+                for path, kind in news["kinds"].items():
+                    answer.detailedDiff[path].kind = provider_pb2.PropertyDiff.Kind.Value(kind)
             if news.get("diffUnknown"):
                 return provider_pb2.DiffResponse(changes=provider_pb2.DiffResponse.DIFF_UNKNOWN)
             return answer
@@ -183,6 +190,8 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
     def _outputs(self, news: dict[str, Any]) -> dict[str, Any]:
         outputs = {key: value for key, value in news.items() if key not in ("hidden",)}
         outputs["out"] = news.get("out", "made")
+        if news.get("hush"):
+            outputs["password"] = {SIG: SECRET, "value": plain(news["hush"])}
         return outputs
 
     def Create(self, request: Any, context: Any) -> Any:  # noqa: N802
