@@ -62,7 +62,8 @@ def refresh(context: Context) -> int:
 def destroy(context: Context) -> int:
     """`destroy`."""
     options = _options(context)
-    options.exclude_protected = context.flags.on("exclude-protected")
+    if options.targets and context.flags.on("exclude-protected"):
+        raise UsageError("--target and --exclude-protected cannot be used together")
     return _run(context, "destroy", options)
 
 
@@ -228,6 +229,8 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
     if context.project.runtime not in ("python", ""):
         raise UnsupportedError(f"programs of the runtime '{context.project.runtime}'")
     _save_config_flags(session)
+    if kind == "destroy" and flags.on("exclude-protected") and not _exclude_protected(session, options):
+        return 0
     plan = Plan(kind=kind, options=options, session=session)
     if preview_only:
         result = Update(plan, preview=True).run()
@@ -248,6 +251,26 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
         if kind == "destroy" and code == 0:
             _after_destroy(session, result)
     return code
+
+
+def _exclude_protected(session: Session, options: UpdateOptions) -> bool:
+    """Exclude what is protected, with all it needs; return whether anything is left to destroy."""
+    from pulumi_embedded.deploy.graph import DependencyGraph
+
+    states = session.states[0]
+    graph = DependencyGraph(states)
+    kept: set[str] = set()
+    for state in states:
+        if state.protect:
+            kept.update(needed.urn for needed in (state, *graph.transitive_dependencies_of(state)))
+    options.excludes += sorted(kept)
+    if kept and all(state.urn in kept for state in states):
+        session.context.print(
+            f"There were no unprotected resources to destroy. There are still {len(kept)} protected resources "
+            "associated with this stack."
+        )
+        return False
+    return True
 
 
 def _tell_folded(context: Context, session: Session) -> None:

@@ -124,7 +124,6 @@ class UpdateOptions:
     target_dependents: bool = False
     excludes: list[str] = field(default_factory=list)
     exclude_dependents: bool = False
-    exclude_protected: bool = False
     replace: list[str] = field(default_factory=list)
     policy_packs: list[PolicyPackRef] = field(default_factory=list)
     client: str = ""

@@ -45,7 +45,12 @@ class Scene:
     @property
     def urn(self) -> str:
         """The URN of the resource `a`."""
-        return next(item["urn"] for item in self.stack.export_stack().deployment["resources"] if item.get("id") == "a")
+        return next(str(item["urn"]) for item in self.resources() if item.get("id") == "a")
+
+    def resources(self) -> list[dict[str, Any]]:
+        """The resources of the state."""
+        deployment: Any = self.stack.export_stack().deployment
+        return list(deployment["resources"])
 
 
 @pytest.fixture
@@ -85,7 +90,7 @@ def _import_resources(scene: Scene) -> None:
     wanted = ImportResource(type="probe:index:Thing", name="adopted", id="found")
     result = scene.stack.import_resources(resources=[wanted], generate_code=False, protect=False)
     assert result.summary.result == "succeeded"
-    assert "found" in [item.get("id") for item in scene.stack.export_stack().deployment["resources"]]
+    assert "found" in [item.get("id") for item in scene.resources()]
     with pytest.raises(auto.CommandError, match=REFUSED):
         scene.stack.import_resources(resources=[wanted], converter="terraform")
 
@@ -377,7 +382,7 @@ ELSEWHERE = {
 }
 """What cannot be given beside the options above; `test_the_options_that_exclude_others` gives it."""
 
-REFUSED_OPTIONS = {
+REFUSED_OPTIONS: dict[str, dict[str, Any]] = {
     "preview": {"plan": "plan.json", "attach_debugger": True, "tracing": "file:trace"},
     "up": {"plan": "plan.json", "attach_debugger": True, "tracing": "file:trace"},
     "preview_refresh": {"tracing": "file:trace"},
