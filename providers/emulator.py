@@ -27,9 +27,9 @@ _MOTO = {
 }
 
 
-def serve(announce: Path, port: int = 0) -> None:
-    """Serve the account on loopback; returns when told to end by SIGTERM."""
-    os.environ.update(_MOTO)
+def serve(announce: Path, port: int = 0, account: str = "123456789012") -> None:
+    """Serve the account with this number on loopback, until told to end by SIGTERM."""
+    os.environ.update(_MOTO, MOTO_ACCOUNT_ID=account)
     for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
         os.environ[name] = "emulated"
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["AWS_CONFIG_FILE"] = os.devnull
@@ -77,8 +77,9 @@ def main() -> None:
     parser = argparse.ArgumentParser(prog="python -m providers.emulator", description=__doc__)
     parser.add_argument("--announce", type=Path, required=True, help="the file that is told the port")
     parser.add_argument("--port", type=int, default=0, help="0 for any that is free")
+    parser.add_argument("--account", default="123456789012", help="the account's number, 12 digits")
     arguments = parser.parse_args()
-    serve(arguments.announce, arguments.port)
+    serve(arguments.announce, arguments.port, arguments.account)
 
 
 if __name__ == "__main__":

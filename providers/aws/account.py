@@ -22,7 +22,6 @@ _ISOLATED = {
 _GONE = re.compile(r"NotFound|NoSuch|NonExistent|DoesNotExist|ResourceNotFound|^404$|Inactive", re.IGNORECASE)
 _VALUE = re.compile(r", value: .*?(?=, type:|, valid | Unknown|$)")
 DEFAULT_REGION = "us-east-1"
-ACCOUNT_ID = "123456789012"
 
 
 class GoneError(ProviderError):
@@ -53,6 +52,15 @@ class Account:
         self._clients: dict[tuple[str, str], Any] = {}
         self._lock = threading.Lock()
         self._session: Any = None
+        self._account_id = ""
+
+    @property
+    def account_id(self) -> str:
+        """The account's own number."""
+        if not self._account_id:
+            said = self.call("the emulated account", "sts", DEFAULT_REGION, "get_caller_identity", {})
+            self._account_id = str(said["Account"])
+        return self._account_id
 
     def client(self, service: str, region: str) -> Any:
         """The client of a service in a region, made once."""

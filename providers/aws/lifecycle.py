@@ -9,7 +9,7 @@ from typing import Any
 
 import jmespath
 
-from providers.aws.account import ACCOUNT_ID, Account, GoneError
+from providers.aws.account import Account, GoneError
 from providers.aws.kind import Kind, Op, Setting
 from providers.aws.scope import camel, expressed, filled, mentioned
 from providers.aws.shapes import MISSING, accepted, member_of, observed
@@ -164,7 +164,7 @@ class Lifecycle:
 
     def _scope(self, outputs: Properties, inputs: Properties, resource_id: str) -> Properties:
         scope = {**outputs, **{key: value for key, value in inputs.items() if value is not None}}
-        scope |= {"id": resource_id, "region": self._region, "account": ACCOUNT_ID, "urn": self._urn}
+        scope |= {"id": resource_id, "region": self._region, "account": self._account.account_id, "urn": self._urn}
         scope["tagsAll"] = self._tags.all(inputs)
         scope["see"] = lambda: self._describe(scope)
         scope["ask"] = lambda method, **parameters: self._account.call(

@@ -1,0 +1,1 @@
+"""The `docker` package offline: an image is built and pushed where daemon and registry are on this machine."""
