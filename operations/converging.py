@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -30,10 +31,15 @@ WORDS = {
 
 @dataclass(frozen=True)
 class Prepared:
-    """A stack that is there, with settings and secrets."""
+    """A stack that is there, with settings and secrets.
+
+    Attributes:
+        keep: puts the settings, as an update left them, where the state is.
+    """
 
     opened: Opened
     stack: Stack
+    keep: Callable[[], None]
 
 
 def prepare(name: str, state: State, phases: Phases) -> Prepared:
@@ -54,7 +60,7 @@ def prepare(name: str, state: State, phases: Phases) -> Prepared:
         settings_file.check()
         settings_file.keep(state)
         phase.outcome = there.engine.title + (f", {made} values generated" if made else "")
-    return Prepared(there, stack)
+    return Prepared(there, stack, lambda: settings_file.keep(state))
 
 
 def plan(prepared: Prepared, phases: Phases) -> Watcher:
@@ -99,7 +105,7 @@ def converge(prepared: Prepared, phases: Phases) -> bool:
         if not phases.console.is_terminal:
             watcher.done = phases.note
         update(prepared.stack, watcher, "railyard up")
-        settings_file.keep(prepared.opened.state)
+        prepared.keep()
         phase.outcome = summary(watcher.changes, done=True)
     return True
 

@@ -21,21 +21,22 @@ from operations.stacks import Opened
 SETTINGS = ROOT / "Pulumi.local.yaml"
 
 
-def _keypair() -> str:
+def _keypair(_: Generated) -> str:
     from solders.keypair import Keypair
 
     return str(Keypair())
 
 
-def _address() -> str:
+def _address(_: Generated) -> str:
     from solders.keypair import Keypair
 
     return str(Keypair().pubkey())
 
 
-GENERATORS: dict[SecretKind, Callable[[], str]] = {
-    SecretKind.HEX_32_BYTES: lambda: secrets.token_hex(32),
-    SecretKind.BOOTSTRAP_KEY: lambda: f"sk_bootstrap_{secrets.token_hex(32)}",
+GENERATORS: dict[SecretKind, Callable[[Generated], str]] = {
+    SecretKind.HEX_32_BYTES: lambda _: secrets.token_hex(32),
+    SecretKind.BOOTSTRAP_KEY: lambda _: f"sk_bootstrap_{secrets.token_hex(32)}",
+    SecretKind.PREFIXED_HEX: lambda value: value.prefix + secrets.token_hex(32),
     SecretKind.SOLANA_KEYPAIR: _keypair,
     SecretKind.SOLANA_ADDRESS: _address,
 }
@@ -103,18 +104,23 @@ def generate_missing(opened: Opened, doing: Callable[[str], None]) -> int:
     missing = [value for value in GENERATED if f"{NAMESPACE}:{value.key}" not in there]
     for value in missing:
         doing(value.description)
-        _set(opened, value)
+        set_generated(opened, value)
     return len(missing)
 
 
-def _set(opened: Opened, value: Generated) -> None:
+def set_generated(opened: Opened, value: Generated) -> None:
+    """Make a value and set it.
+
+    Raises:
+        OperationError: the engine refused it.
+    """
     # The SDK's set_config puts the value among the command's arguments, where every account on the machine can read it.
     engine = opened.workspace.pulumi_command.command
     kind = "--secret" if value.secret else "--plaintext"
     result = subprocess.run(
         [engine, "config", "set", f"{NAMESPACE}:{value.key}", kind, "--stack", opened.name, "--non-interactive"],
-        input=GENERATORS[value.kind](),
-        cwd=ROOT,
+        input=GENERATORS[value.kind](value),
+        cwd=opened.folder,
         env={**os.environ, **opened.workspace.env_vars},
         capture_output=True,
         text=True,

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from operations.checkout import ROOT, State
@@ -21,7 +23,7 @@ if TYPE_CHECKING:
     from pulumi.automation import LocalWorkspace, Stack
 
 LOCAL = "local"
-# Stacks in a cloud, as the design names them; their platforms are not in this tree yet.
+# Stacks in a cloud, as the design names them; run on this machine with --emulated.
 CLOUD = ("staging", "prod")
 
 
@@ -35,8 +37,8 @@ def require_local(stack: str) -> None:
         return
     if stack in CLOUD:
         raise OperationError(
-            f"the stack {stack} cannot be deployed from this checkout yet: its platforms (ecs, kubernetes) are not in "
-            f"the tree; when they are it will need the Pulumi CLI, {INSTALL_CLI}"
+            f"the stack {stack} is in a cloud, which is reached with the Pulumi CLI alone (install it from "
+            f"{INSTALL_CLI}, then pulumi up -s {stack}); add --emulated to run it on this machine."
         )
     raise OperationError(
         f"there is no stack named {stack!r}: the stacks are {', '.join((LOCAL, *CLOUD))}.", exit_code=2
@@ -51,6 +53,7 @@ class Opened:
     engine: Engine
     state: State
     name: str
+    folder: Path = ROOT
 
     def exists(self) -> bool:
         """Whether the backend knows the stack."""
@@ -100,17 +103,22 @@ def open_stack(stack: str, *, make_state: bool) -> Opened:
     return opened(stack, state)
 
 
-def opened(stack: str, state: State) -> Opened:
-    """A workspace on a state folder that is there."""
+def opened(stack: str, state: State, *, folder: Path = ROOT, extra: Mapping[str, str] | None = None) -> Opened:
+    """A workspace on a state folder that is there.
+
+    Args:
+        folder: where the program and its settings are.
+        extra: environment of the engine beside what every stack's has.
+    """
     from pulumi.automation import LocalWorkspace, PulumiCommand
 
     engine = choose_engine(state, os.environ)
     forget_foreign_settings()
     command = PulumiCommand(root=str(engine.root) if engine.root else None)
     workspace = LocalWorkspace(
-        work_dir=str(ROOT),
+        work_dir=str(folder),
         pulumi_home=str(state.pulumi_home),
-        env_vars=engine_environment(state),
+        env_vars={**engine_environment(state), **(extra or {})},
         pulumi_command=command,
     )
-    return Opened(workspace, engine, state, stack)
+    return Opened(workspace, engine, state, stack, folder)

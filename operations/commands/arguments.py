@@ -7,4 +7,7 @@ from typing import Annotated
 import typer
 
 StackName = Annotated[str, typer.Argument(metavar="STACK", help="The stack; local is the one on this machine.")]
+Emulated = Annotated[
+    bool, typer.Option("--emulated", help="Run a cloud's stack on this machine: an emulated account, nothing real.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead, for programs.")]

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from operations.commands.arguments import StackName
+from operations.commands.arguments import Emulated, StackName
 
 if TYPE_CHECKING:
     from operations.checkout import State
@@ -19,6 +19,7 @@ QUESTION = "This ends the local stack and deletes its database. Go on?"
 def down(
     stack: StackName = "local",
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask; without a terminal nothing is asked.")] = False,
+    emulated: Emulated = False,
 ) -> None:
     """End the stack: its processes, its data, its files. What remains is its history and its settings.
 
@@ -26,6 +27,13 @@ def down(
     """
     import sys
 
+    if emulated:
+        from operations.emulated import commands
+
+        if sys.stdin.isatty() and not yes and not typer.confirm(f"This ends the emulated stack {stack}. Go on?"):
+            raise typer.Exit(1)
+        commands.down(stack)
+        return
     from operations.checkout import State
     from operations.engines import ensure_passphrase
     from operations.locks import railyard_lock

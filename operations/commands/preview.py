@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
-from operations.commands.arguments import StackName
+from operations.commands.arguments import Emulated, StackName
 
 
-def preview(stack: StackName = "local") -> None:
+def preview(stack: StackName = "local", emulated: Emulated = False) -> None:
     """Show what `up` would change, and what the policies say of it. Makes nothing but the stack's settings.
 
     Looks at what really runs: a process that died shows as a change.
     """
+    if emulated:
+        from operations.emulated import commands
+
+        commands.preview(stack)
+        return
     from operations.checkout import State
     from operations.converging import plan, prepare
     from operations.progress import Phases

@@ -5,14 +5,21 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from operations.commands.arguments import Json, StackName
+from operations.commands.arguments import Emulated, Json, StackName
 
 if TYPE_CHECKING:
     from operations.local_stack import Deployed
 
 
-def status(stack: StackName = "local", as_json: Json = False) -> None:
+def status(stack: StackName = "local", as_json: Json = False, emulated: Emulated = False) -> None:
     """Show what runs where, which release it is, and whether the ledger balances. Asks each service itself."""
+    from operations.stacks import CLOUD
+
+    if emulated or stack in CLOUD:
+        from operations.emulated import commands
+
+        commands.status(stack, as_json=as_json)
+        return
     from operations.local_stack import deployed
     from operations.probes import probe_all
 

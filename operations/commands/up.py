@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from operations.commands.arguments import StackName
+from operations.commands.arguments import Emulated, StackName
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,12 +25,17 @@ NEXT = (
 )
 
 
-def up(stack: StackName = "local") -> None:
+def up(stack: StackName = "local", emulated: Emulated = False) -> None:
     """Make or heal the stack, check it, and have it paid on every rail.
 
     The update is planned against what really runs and passes the policies before anything is made. Then the running
     stack is verified, and paid: a Lightning invoice and an x402 payment. What is as it should be stays untouched.
     """
+    if emulated:
+        from operations.emulated import commands
+
+        commands.up(stack)
+        return
     from operations.checkout import State
     from operations.converging import converge, prepare
     from operations.local_stack import Deployed

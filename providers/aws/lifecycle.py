@@ -246,19 +246,18 @@ class Lifecycle:
                 self._call(setting.off, scope, {})
 
     def _change(self, changed: set[str], scope: Properties, new: Properties) -> None:
-        op = self._kind.update
-        if op is None:
-            raise ProviderError(
-                f"{self._urn}: {self._kind.type} cannot change {', '.join(sorted(changed))} in place here."
-            )
-        sent = {name: value for name, value in self._sent(new).items() if not op.changed_only or name in changed}
-        taken = self._takes(op, scope, new)
-        lacking = {name for name in changed if name not in taken and new.get(name) is not None}
+        """One update for these properties; those that nobody tells may be the provider's own, and need none."""
+        op, unread = self._kind.update, set(self._kind.unread)
+        taken = set() if op is None else self._takes(op, scope, new)
+        lacking = {name for name in changed - taken - unread if op is None or new.get(name) is not None}
         if lacking:
             raise ProviderError(
-                f"{self._urn}: {self._kind.service} {op.name} cannot change {', '.join(sorted(lacking))} in place."
+                f"{self._urn}: {self._kind.service} cannot change {', '.join(sorted(lacking))} of a {self._kind.name} "
+                "in place here."
             )
-        self._call(op, scope, sent)
+        if op is not None and (changed & taken or changed - unread):
+            sent = {name: value for name, value in self._sent(new).items() if not op.changed_only or name in changed}
+            self._call(op, scope, sent)
 
     def _takes(self, op: Op, scope: Properties, new: Properties) -> set[str]:
         """The properties that an update's operation takes."""

@@ -73,7 +73,8 @@ def test_a_cloud_stack_is_refused_truthfully(tmp_path: Path) -> None:
     refused = railyard(tmp_path / "state", "up", "staging")
     assert refused.returncode == 1
     assert len(refused.stderr.splitlines()) == 1
-    assert "not in the tree" in refused.stderr
+    assert "install it from https://www.pulumi.com" in refused.stderr
+    assert "--emulated" in refused.stderr
     assert not (tmp_path / "state").exists()
 
 

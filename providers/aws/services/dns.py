@@ -45,7 +45,11 @@ CERTIFICATE = Kind(
             ("CNAME", "EMAIL"),
         ),
     ),
-    recorded={"validationMethod": "moto tells it per domain", "options": "moto tells none"},
+    recorded={
+        "validationMethod": "moto tells it per domain",
+        "options": "moto tells none",
+        "keyAlgorithm": "moto tells RSA_2048 of every certificate",
+    },
     unread=("subjectAlternativeNames",),
     replaces_on=(
         "domainName",

@@ -1,0 +1,220 @@
+"""What `up`, `preview`, `status` and `down` do with --emulated."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from components.settings import NAMESPACE, Settings
+from operations.converging import Prepared, converge, plan, summary
+from operations.deployment import destroy, release_stale_locks, update
+from operations.emulated.provider_processes import recorded
+from operations.emulated.stack import EmulatedStack
+from operations.engine_errors import in_one_sentence
+from operations.errors import OperationError
+from operations.locks import railyard_lock
+from operations.progress import Phases
+from operations.screen import screen
+from operations.watching import DONE, Watcher, name_of
+
+if TYPE_CHECKING:
+    from pulumi.automation import Stack
+
+GUARD = f"{NAMESPACE}:deletionProtection"
+
+
+def up(name: str) -> None:
+    """Make or heal an emulated stack."""
+    emulated = EmulatedStack.of_this_checkout(name)
+    phases = Phases(screen())
+    phases.add("environment", float(os.environ.pop("RAILYARD_ENVIRONMENT_SECONDS", "0")))
+    emulated.make()
+    with railyard_lock(emulated.state, f"up {name} --emulated"), _prepared(emulated, phases) as prepared:
+        converge(prepared, phases)
+        found = _resources(prepared.stack)
+        _tell_recorded(found, phases)
+    phases.say("")
+    phases.say(f"{name} is up in the emulated account at {emulated.account.url()}: {len(found)} resources.")
+    phases.say(f"  ./railyard status {name} --json            its addresses and outputs")
+    phases.say(f"  ./railyard down {name} --emulated --yes    ends it")
+
+
+def preview(name: str) -> None:
+    """Show what `up` would change."""
+    emulated = EmulatedStack.of_this_checkout(name)
+    phases = Phases(screen())
+    emulated.make()
+    with railyard_lock(emulated.state, f"preview {name} --emulated"), _prepared(emulated, phases) as prepared:
+        watcher = plan(prepared, phases)
+    for operation, kind, resource in watcher.steps:
+        phases.console.print(f"  {DONE.get(operation, operation)} {kind} {resource}")
+    if watcher.steps:
+        phases.say(f"\nRun ./railyard up {name} --emulated to do it.")
+
+
+def status(name: str, *, as_json: bool) -> None:
+    """Show an emulated stack's addresses, outputs and how many resources it has.
+
+    Raises:
+        OperationError: it is not deployed.
+    """
+    emulated = EmulatedStack.of_this_checkout(name)
+    if not emulated.exists():
+        raise OperationError(f"the stack {name} is not deployed here: run ./railyard up {name} --emulated first.")
+    there = emulated.opened()
+    stack = there.select()
+    with in_one_sentence():
+        outputs = {key: None if output.secret else output.value for key, output in stack.outputs().items()}
+    url = emulated.account.url()
+    document = {
+        "stack": name,
+        "platform": _platform(emulated),
+        "emulated": True,
+        "endpoints": {"aws": url or None},
+        "running": bool(url),
+        "resources": len(_resources(stack)),
+        "outputs": outputs,
+        "state": str(emulated.state.folder),
+        "engine": there.engine.kind,
+    }
+    if as_json:
+        print(json.dumps(document, indent=2))  # noqa: T201
+        return
+    phases = Phases(screen())
+    phases.say(f"{name}, emulated on this machine, {document['resources']} resources")
+    phases.say(f"account at {url}" if url else f"the account is gone: ./railyard up {name} --emulated makes it again")
+    phases.say(f"state in {emulated.state.folder} ({there.engine.title})\n")
+    for key, value in outputs.items():
+        phases.say(f"  {key:<24} {'[secret]' if value is None else value}")
+
+
+def down(name: str) -> None:
+    """End an emulated stack: its resources, its account, its folder."""
+    emulated = EmulatedStack.of_this_checkout(name)
+    phases = Phases(screen())
+    if not emulated.state.folder.exists():
+        phases.say(f"The stack {name} is not emulated here: there is nothing to end.")
+        return
+    with railyard_lock(emulated.state, f"down {name} --emulated"):
+        kept: list[str] = []
+        if emulated.exists():
+            kept = _empty(emulated, phases)
+        with phases.phase("account") as phase:
+            emulated.account.end()
+            phase.outcome = "the emulated account has ended, and with it all that was in it"
+        for sentence in kept:
+            phases.note(sentence)
+    shutil.rmtree(emulated.state.folder)
+    phases.say(f"The emulated stack {name} is down. Nothing of it is left.")
+
+
+@contextmanager
+def _prepared(emulated: EmulatedStack, phases: Phases, *, unguarded: bool = False) -> Iterator[Prepared]:
+    """The stack with settings, secrets, a running account and running providers."""
+    settings = emulated.copy_settings()
+    url = _account(emulated, settings, phases)
+    with emulated.at_work(url) as there:
+        with phases.phase("settings") as phase:
+            stack = there.create_or_select()
+            made = emulated.generate_missing(there, settings, phase.doing)
+            if unguarded:
+                with in_one_sentence():
+                    _set_plain(stack, GUARD, "false")
+            phase.outcome = f"{there.engine.title}, a copy of {emulated.settings.name}"
+            phase.outcome += f", {made} stand-ins for secrets made" if made else ""
+        yield Prepared(there, stack, lambda: None)
+
+
+def _account(emulated: EmulatedStack, settings: Settings, phases: Phases) -> str:
+    """The URL of the running account; one that died is started again, empty, and said so."""
+    account = emulated.account
+    url = account.url()
+    if url:
+        return url
+    if emulated.exists() and account.was_started():
+        phases.note(
+            "the emulated account's process was gone, and with it all that was in it: an empty one is started, "
+            "and what the stack had is made again."
+        )
+    with phases.phase("account") as phase:
+        phase.doing("starting the emulated account")
+        url = account.start(settings.account_id or "123456789012")
+        phase.outcome = f"emulated at {url}"
+    return url
+
+
+def _empty(emulated: EmulatedStack, phases: Phases) -> list[str]:
+    """Destroy what the stack made; returns what stays in the account, a sentence each."""
+    guarded = any(resource.get("protect") for resource in _resources(emulated.opened().select()))
+    with _prepared(emulated, phases, unguarded=guarded) as prepared:
+        for lock in release_stale_locks(prepared.stack, emulated.state):
+            phases.note(f"the lock of {lock.holder} was stale: its process is gone.")
+        if guarded:
+            # What a person does before a real `down`: deletion protection off, and deployed.
+            with phases.phase("unprotect") as phase:
+                watcher = Watcher(doing=phase.doing)
+                update(prepared.stack, watcher, "railyard down: deletion protection off")
+                phase.outcome = summary(watcher.changes, done=True)
+        before = _resources(prepared.stack)
+        with phases.phase("destroy") as phase:
+            watcher = Watcher(doing=phase.doing)
+            if not phases.console.is_terminal:
+                watcher.done = phases.note
+            destroy(prepared.stack, watcher)
+            phase.outcome = summary(watcher.changes, done=True)
+    return _left(before)
+
+
+def _left(before: list[dict[str, Any]]) -> list[str]:
+    """What of the resources a destroy leaves in the account, and why."""
+    lacking = recorded()
+    sentences = [
+        f"retained on purpose: {name_of(resource['urn'])} ({resource['type']})"
+        for resource in before
+        if resource.get("retainOnDelete")
+    ]
+    for resource in before:
+        reason = lacking.get(resource["type"], {}).get("(delete)")
+        if reason:
+            sentences.append(f"left by the emulator: {name_of(resource['urn'])} ({reason})")
+    return sentences
+
+
+def _resources(stack: Stack) -> list[dict[str, Any]]:
+    """The stack's resources that are more than groups and doors to a provider."""
+    with in_one_sentence():
+        deployment = stack.export_stack().deployment or {}
+    return [one for one in deployment.get("resources") or [] if one.get("custom") and "pulumi:" not in one["type"]]
+
+
+def _tell_recorded(resources: list[dict[str, Any]], phases: Phases) -> None:
+    """Say of what was made what the emulated account does not have: "recorded, not emulated"."""
+    lacking = recorded()
+    lines = set()
+    for resource in resources:
+        reasons = lacking.get(resource["type"], {})
+        if "*" in reasons:
+            lines.add(f"{resource['type']}: {reasons['*']}")
+        given = sorted(name for name in reasons if name in (resource.get("inputs") or {}))
+        if given:
+            lines.add(f"{resource['type']} {', '.join(given)}")
+    if lines:
+        phases.say("\nrecorded, not emulated (why, by property: providers/README.md):")
+        for line in sorted(lines):
+            phases.say(f"  {line}")
+
+
+def _platform(emulated: EmulatedStack) -> str:
+    from operations.settings_file import read_settings
+
+    return str((read_settings(emulated.settings).get("config") or {}).get(f"{NAMESPACE}:platform", ""))
+
+
+def _set_plain(stack: Stack, key: str, value: str) -> None:
+    from pulumi.automation import ConfigValue
+
+    stack.set_config(key, ConfigValue(value=value))
