@@ -104,6 +104,6 @@ def test_every_wrong_setting_is_told_at_once(state: State) -> None:
 def test_each_kind_of_value_can_be_generated_and_is_never_the_same_twice() -> None:
     for value in GENERATED:
         generate = settings_file.GENERATORS[value.kind]
-        assert generate() != generate()
-    address = {value.key: settings_file.GENERATORS[value.kind](GENERATED[0]) for value in GENERATED}["solanaPayTo"]
+        assert generate(value) != generate(value)
+    address = {value.key: settings_file.GENERATORS[value.kind](value) for value in GENERATED}["solanaPayTo"]
     assert Settings.from_mapping({"solanaPayTo": address}).solana_pay_to == address
