@@ -17,16 +17,26 @@ from payments.rails.onchain.wallet import descriptors_of
 from payments.rails.protocol import Health, RailUnavailableError
 from payments.reconciliation.tasks import compare_arrivals
 from payments.settings import Settings
+from sandbox.nodes.building import are_built, has_go
 from tests.app.conftest import TestDatabase, balances
 from tests.app.rails.onchain_world import PAYEE, OnchainWorld, address_of, onchain_settings, onchain_world
 from tests.sandbox.processes import EsploraProgram, running
+from tests.sandbox.real_bitcoin import real_bitcoin
 
 
-@pytest.fixture(scope="module")
-def network(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EsploraProgram]:
-    program = EsploraProgram(tmp_path_factory.mktemp("esplora"))
-    with running(program):
-        yield program
+@pytest.fixture(scope="module", params=["bundled", pytest.param("btcd", marks=pytest.mark.full)])
+def network(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Iterator[EsploraProgram]:
+    """The chain of the sandbox; with --full also a real btcd's."""
+    folder = tmp_path_factory.mktemp("esplora")
+    if request.param == "bundled":
+        program = EsploraProgram(folder)
+        with running(program):
+            yield program
+        return
+    if not (are_built() or has_go()):
+        pytest.skip("there is no Go to build btcd with")
+    with real_bitcoin(folder) as real:
+        yield real.esplora
 
 
 @pytest.fixture
