@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import typer
 
+from operations.commands.cost import cost
 from operations.commands.down import down
 from operations.commands.keys import keys
 from operations.commands.logs import logs
@@ -31,6 +32,7 @@ app.command(rich_help_panel=STACK)(up)
 app.command(rich_help_panel=STACK)(preview)
 app.command(rich_help_panel=STACK)(status)
 app.command(rich_help_panel=STACK)(down)
+app.command(rich_help_panel=STACK)(cost)
 app.command(
     rich_help_panel=STACK,
     context_settings={"allow_extra_args": True, "ignore_unknown_options": True, "allow_interspersed_args": False},
