@@ -1,0 +1,104 @@
+"""LNbits as the yardstick: its own environment, PostgreSQL, its fake wallet. Never part of this project's environment.
+
+python3 -m venv /tmp/lnbits && /tmp/lnbits/bin/pip install lnbits==1.6.2
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+from tests.app import servers
+
+VERSION = "1.6.2"
+HOW_TO_INSTALL = (
+    f"LNbits is not installed, so nothing was compared: make an environment of its own with `python3 -m venv /tmp/lnbits "
+    f"&& /tmp/lnbits/bin/pip install lnbits=={VERSION}` and pass --lnbits /tmp/lnbits."
+)
+START_SECONDS = 180
+
+
+@dataclass(frozen=True)
+class Lnbits:
+    """A running LNbits with a wallet."""
+
+    url: str
+    key: str
+    process: subprocess.Popen[bytes]
+    version: str
+
+
+def installed_version(environment: Path) -> str | None:
+    """The version of LNbits in a virtual environment, None when it has none."""
+    found = sorted(environment.glob("lib/python3*/site-packages/lnbits-*.dist-info"))
+    return found[-1].name.removeprefix("lnbits-").removesuffix(".dist-info") if found else None
+
+
+@contextmanager
+def running(environment: Path, postgres: servers.PostgresServer, folder: Path) -> Iterator[Lnbits]:
+    """LNbits on PostgreSQL with the fake wallet, one process, no rate limit, its log on disk.
+
+    Raises:
+        RuntimeError: it does not start; the message has the end of its log.
+    """
+    postgres.execute("CREATE DATABASE lnbits OWNER payments_owner")
+    port = servers.free_port()
+    log = folder / "lnbits.log"
+    settings = {
+        "HOME": str(folder),
+        "LNBITS_DATA_FOLDER": str(folder / "data"),
+        "LNBITS_EXTENSIONS_PATH": str(folder),
+        "LNBITS_DATABASE_URL": postgres.url("payments_owner", "lnbits").replace("postgresql://", "postgres://"),
+        "LNBITS_BACKEND_WALLET_CLASS": "FakeWallet",
+        "LNBITS_ADMIN_UI": "false",
+        "LNBITS_RATE_LIMIT_NO": "1000000",
+        "LNBITS_EXTENSIONS_DEFAULT_INSTALL": "",
+        "FAKE_WALLET_SECRET": "railyard",
+        "AUTH_ALLOWED_METHODS": '["user-id-only", "username-password"]',
+        "DEBUG": "false",
+        "PATH": f"{environment}/bin:{os.environ['PATH']}",
+    }
+    with log.open("wb") as output:
+        process = subprocess.Popen(
+            [str(environment / "bin" / "lnbits"), "--port", str(port), "--host", "127.0.0.1"],
+            cwd=folder,
+            env=settings,
+            stdin=subprocess.DEVNULL,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    try:
+        url = f"http://127.0.0.1:{port}"
+        key = _wallet_key(url, process, log)
+        yield Lnbits(url, key, process, installed_version(environment) or "unknown")
+    finally:
+        process.terminate()
+        try:
+            process.wait(20)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wallet_key(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + START_SECONDS
+    said = ""
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            answer = httpx.post(f"{url}/api/v1/account", json={"name": "bench"}, timeout=20)
+            if answer.status_code < 300:
+                return str(answer.json()["inkey"])
+            said = f"{answer.status_code} {answer.text[:200]}"
+        except (httpx.HTTPError, json.JSONDecodeError, KeyError) as error:
+            said = repr(error)
+        time.sleep(0.5)
+    raise RuntimeError(f"LNbits does not give a wallet ({said}): {log.read_text(errors='replace')[-1500:]}")
