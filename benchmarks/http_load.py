@@ -77,8 +77,8 @@ async def load(
     """Requests for `seconds`; `request` makes the bytes of request number n.
 
     Args:
-        rate: a second over all connections, each request when it is due; None: as fast as answers come. A latency counts
-            from when the request was due, so that a slow answer is not hidden by those that waited for it.
+        rate: a second over all connections, each request when it is due; None: as fast as answers come. A latency then
+            counts from when the request was due, so that a slow answer is not hidden by those that waited for it.
     """
     found = Load()
     parts = urlsplit(url)

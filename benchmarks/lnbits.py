@@ -1,6 +1,6 @@
 """LNbits as the yardstick: its own environment, PostgreSQL, its fake wallet. Never part of this project's environment.
 
-python3 -m venv /tmp/lnbits && /tmp/lnbits/bin/pip install lnbits==1.6.2
+python3 -m venv /tmp/lnbits && /tmp/lnbits/bin/pip install lnbits==1.6.2 "bitstring<5"
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ from tests.app import servers
 
 VERSION = "1.6.2"
 HOW_TO_INSTALL = (
-    f"LNbits is not installed, so nothing was compared: make an environment of its own with `python3 -m venv /tmp/lnbits "
-    f"&& /tmp/lnbits/bin/pip install lnbits=={VERSION}` and pass --lnbits /tmp/lnbits."
+    "LNbits is not installed, so nothing was compared: make an environment of its own with `python3 -m venv "
+    f"/tmp/lnbits && /tmp/lnbits/bin/pip install lnbits=={VERSION} 'bitstring<5'` and pass --lnbits /tmp/lnbits."
 )
 START_SECONDS = 180
 
@@ -36,9 +36,13 @@ class Lnbits:
     version: str
 
 
+def _packages(environment: Path) -> Path:
+    return next(iter(environment.glob("lib/python3*/site-packages")), environment)
+
+
 def installed_version(environment: Path) -> str | None:
     """The version of LNbits in a virtual environment, None when it has none."""
-    found = sorted(environment.glob("lib/python3*/site-packages/lnbits-*.dist-info"))
+    found = sorted(_packages(environment).glob("lnbits-*.dist-info"))
     return found[-1].name.removeprefix("lnbits-").removesuffix(".dist-info") if found else None
 
 
@@ -69,7 +73,7 @@ def running(environment: Path, postgres: servers.PostgresServer, folder: Path) -
     with log.open("wb") as output:
         process = subprocess.Popen(
             [str(environment / "bin" / "lnbits"), "--port", str(port), "--host", "127.0.0.1"],
-            cwd=folder,
+            cwd=_packages(environment),  # it looks for its static files beside itself
             env=settings,
             stdin=subprocess.DEVNULL,
             stdout=output,

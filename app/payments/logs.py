@@ -17,6 +17,7 @@ import structlog
 from pydantic import SecretStr
 
 from payments.settings import Settings
+from payments.version import SERVICE, VERSION
 
 REDACTED = "[redacted]"
 _SECRET_KEYS = re.compile(
@@ -114,5 +115,11 @@ def configure(settings: Settings, *, role: str) -> None:
     for name in ("procrastinate", "alembic", "psycopg.pool", "_granian", "granian"):
         logging.getLogger(name).setLevel(max(level, logging.WARNING))
     structlog.contextvars.bind_contextvars(
-        service="402pay-facilitator", role=role, release=settings.release, slot=settings.slot
+        service=SERVICE,
+        source="python",
+        env=settings.app_env.value,
+        version=VERSION,
+        role=role,
+        release=settings.release,
+        slot=settings.slot,
     )

@@ -20,11 +20,13 @@ ROOT = Path(__file__).resolve().parents[2]
 NODE_KEY = "5a" * 32
 
 
-def _start(arguments: list[str], environment: dict[str, str], log: Path) -> subprocess.Popen[bytes]:
+def _start(
+    arguments: list[str], environment: dict[str, str], log: Path, code: Path = ROOT / "app"
+) -> subprocess.Popen[bytes]:
     return subprocess.Popen(
         [sys.executable, "-m", *arguments],
         cwd=ROOT,
-        env={**os.environ, "PYTHONPATH": f"{ROOT}:{ROOT / 'app'}", **environment},
+        env={**os.environ, "PYTHONPATH": f"{ROOT}:{code}", **environment},
         stdin=subprocess.DEVNULL,
         stdout=log.open("ab"),
         stderr=subprocess.STDOUT,
@@ -95,19 +97,20 @@ class Stack:
             **self.settings,
         }
 
-    def start(self, role: str) -> None:
-        """Start `web` or `worker` and wait until it is ready."""
-        port = self.ports.setdefault(role, free_port())
-        environment = self._environment()
+    def start(self, role: str, *, name: str = "", code: Path = ROOT / "app") -> None:
+        """Start `web` or `worker` and wait until it is ready; `name` and `code` when another release is meant."""
+        name = name or role
+        port = self.ports.setdefault(name, free_port())
+        environment = {**self._environment(), "RELEASE": name, "SLOT": name}
         if role == "web":
             environment["PORT"] = str(port)
         else:
             environment["WORKER_PORT"] = str(port)
             environment["LND_PAY_MACAROON_PATH"] = str(self._macaroon("merchant", "pay"))
         command = "serve" if role == "web" else "work"
-        process = _start(["payments", command], environment, self.log(role))
-        self.processes[role] = process
-        wait_for_http(f"http://127.0.0.1:{port}/ready", process, self.log(role))
+        process = _start(["payments", command], environment, self.log(name), code)
+        self.processes[name] = process
+        wait_for_http(f"http://127.0.0.1:{port}/ready", process, self.log(name))
 
     def kill(self, name: str) -> None:
         """kill -9, and wait until it is gone."""
@@ -126,9 +129,9 @@ class Stack:
                 process.kill()
                 process.wait()
 
-    def client(self, key: str) -> httpx.Client:
-        """A client of the web role."""
-        return httpx.Client(base_url=f"http://127.0.0.1:{self.ports['web']}", headers={"x-api-key": key}, timeout=30)
+    def client(self, key: str, name: str = "web") -> httpx.Client:
+        """A client of the web role, or of another of its processes."""
+        return httpx.Client(base_url=f"http://127.0.0.1:{self.ports[name]}", headers={"x-api-key": key}, timeout=30)
 
     def new_key(self) -> str:
         """An unlimited key of alice's."""

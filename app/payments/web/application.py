@@ -28,6 +28,7 @@ ROUTERS = (
     "payments.api_keys.endpoints",
     "payments.invoices.endpoints",
     "payments.payouts.endpoints",
+    "payments.payouts.decoding",
     "payments.approvals.endpoints",
     "payments.switches.endpoints",
     "payments.suspicion.endpoints",
