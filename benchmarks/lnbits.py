@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import subprocess
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import httpx
@@ -46,6 +48,31 @@ def installed_version(environment: Path) -> str | None:
     return found[-1].name.removeprefix("lnbits-").removesuffix(".dist-info") if found else None
 
 
+class _Price(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        body = b'{"price": 65000.0}'
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        return
+
+
+@contextmanager
+def _prices() -> Iterator[str]:
+    """An exchange on loopback. LNbits notes every payment's value in dollars, by a price that it keeps for a minute;
+    where no exchange answers it asks all of them again for each payment, and its timeouts would be measured."""
+    server = ThreadingHTTPServer(("127.0.0.1", 0), _Price)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/price"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
 @contextmanager
 def running(environment: Path, postgres: servers.PostgresServer, folder: Path) -> Iterator[Lnbits]:
     """LNbits on PostgreSQL with the fake wallet, one process, no rate limit, its log on disk.
@@ -54,6 +81,12 @@ def running(environment: Path, postgres: servers.PostgresServer, folder: Path) -
         RuntimeError: it does not start; the message has the end of its log.
     """
     postgres.execute("CREATE DATABASE lnbits OWNER payments_owner")
+    with _prices() as price_url:
+        yield from _running(environment, postgres, folder, price_url)
+
+
+def _running(environment: Path, postgres: servers.PostgresServer, folder: Path, price_url: str) -> Iterator[Lnbits]:
+    exchange = {"name": "loopback", "api_url": price_url, "path": "$.price", "exclude_to": [], "ticker_conversion": []}
     port = servers.free_port()
     log = folder / "lnbits.log"
     settings = {
@@ -65,6 +98,8 @@ def running(environment: Path, postgres: servers.PostgresServer, folder: Path) -
         "LNBITS_ADMIN_UI": "false",
         "LNBITS_RATE_LIMIT_NO": "1000000",
         "LNBITS_EXTENSIONS_DEFAULT_INSTALL": "",
+        "LNBITS_PRICE_AGGREGATOR_ENABLED": "false",
+        "LNBITS_EXCHANGE_RATE_PROVIDERS": json.dumps([exchange]),
         "FAKE_WALLET_SECRET": "railyard",
         "AUTH_ALLOWED_METHODS": '["user-id-only", "username-password"]',
         "DEBUG": "false",
