@@ -21,7 +21,6 @@ class GuideSettings(BaseSettings):
     test_invoice: str | None = Field(None, description=_later("The Paykit guide's invoice for integration tests."))
     river_api_key: SecretStr | None = Field(None, description=_later("River's API key."))
     river_api_secret: SecretStr | None = Field(None, description=_later("River's API secret."))
-    river_webhook_secret: SecretStr | None = Field(None, description=_later("Secret of River's webhooks."))
     sentry_dsn: SecretStr | None = Field(
         None, description=_later("Sentry's DSN; errors go to the log with their trace.")
     )

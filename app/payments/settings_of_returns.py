@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from urllib.parse import urlsplit
 
-from pydantic import Field, field_validator
+from pydantic import Field, SecretStr, field_validator
 from pydantic_settings import BaseSettings
 
 
@@ -24,6 +24,9 @@ class ReturnSettings(BaseSettings):
         "", description="https URL of the Paykit directory that payees' endpoints are discovered in; off when empty."
     )
     endpoint_cache_seconds: int = Field(300, ge=1, le=86_400, description="How long discovered endpoints are kept.")
+    river_webhook_secret: SecretStr | None = Field(
+        None, description="Secret of River's webhooks, POST /v1/inbound/river; not offered when absent."
+    )
     inbound_tolerance_seconds: int = Field(
         300, ge=1, le=3600, description="How far a webhook's timestamp may be from now, either way."
     )

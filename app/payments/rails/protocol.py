@@ -15,7 +15,7 @@ Tests keep an in-process rail that implements these protocols; the service has n
 from __future__ import annotations
 
 import enum
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol, runtime_checkable
@@ -276,4 +276,15 @@ class ArrivalSource(Rail, Protocol):
         A `Progress` may come between them; its cursor covers every arrival that came before it.
 
         Ends or raises RailUnavailableError when the stream breaks; the worker begins again from the saved cursor.
+        """
+
+
+@runtime_checkable
+class EventReceiver(Rail, Protocol):
+    """A rail whose provider tells by webhook what has arrived."""
+
+    async def arrivals_of(self, event_type: str, payload: Mapping[str, Any]) -> Sequence[Arrival]:
+        """What a verified event says has arrived, fetched again from the provider: the event itself is only a hint.
+
+        Raises: RailUnavailableError.
         """

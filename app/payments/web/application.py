@@ -36,6 +36,9 @@ ROUTERS = (
     "payments.suspense.endpoints",
     "payments.refunds.endpoints",
     "payments.human_queue.endpoints",
+    "payments.exports.endpoints",
+    "payments.discovery.endpoints",
+    "payments.inbound.endpoints",
     "payments.ledger.endpoints",
     "payments.events.endpoints",
     "payments.webhooks.endpoints",
@@ -49,7 +52,8 @@ FLUSH_SECONDS = 15.0
 DESCRIPTION = """Be paid on any rail, exactly once.
 
 Amounts are integers in minor units unless a field says otherwise. Every POST takes an `Idempotency-Key`. Errors have
-the form `{error, code, details?, requestId?}`; every answer has `X-Request-Id`.
+the form `{error, code, details?, requestId?}`; every answer has `X-Request-Id`
+and `Api-Version`, a date: send the same header to stay with a version of the API.
 """
 
 

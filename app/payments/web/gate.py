@@ -11,7 +11,8 @@ from uuid import uuid4
 import structlog
 
 from payments import metrics
-from payments.errors import BodyTooLarge
+from payments.errors import BodyTooLarge, InvalidInput
+from payments.version import API_VERSIONS
 from payments.web.error_answers import told
 
 Scope = MutableMapping[str, Any]
@@ -44,6 +45,7 @@ class _Exchange:
         self.scope, self._receive, self._send = scope, receive, send
         self.request_id = request_id
         self.status = 0
+        self.version = API_VERSIONS[-1]
         self._received = 0
 
     async def receive(self) -> Message:
@@ -61,6 +63,7 @@ class _Exchange:
             names = {name for name, _ in headers}
             headers.extend(pair for pair in (*_SECURITY_HEADERS, _NOT_CACHED) if pair[0] not in names)
             headers.append((b"x-request-id", self.request_id.encode()))
+            headers.append((b"api-version", self.version.encode()))
             message["headers"] = headers
         await self._send(message)
 
@@ -73,6 +76,22 @@ class _Exchange:
 
 def _too_large() -> BodyTooLarge:
     return BodyTooLarge(f"The body is larger than {MAXIMUM_BODY_BYTES} bytes.")
+
+
+def _version(given: bytes | None) -> str:
+    """The version of the API that a request asks for with `Api-Version`; the newest when it does not.
+
+    Raises:
+        InvalidInput: there is no such version.
+    """
+    if given is None:
+        return API_VERSIONS[-1]
+    version = given.decode("latin-1")
+    if version not in API_VERSIONS:
+        raise InvalidInput(
+            f"There is no such Api-Version: use {API_VERSIONS[-1]}.", details={"versions": list(API_VERSIONS)}
+        )
+    return version
 
 
 def _header(scope: Scope, wanted: bytes) -> bytes | None:
@@ -113,6 +132,7 @@ class Gate:
         try:
             if length is not None and (not length.isdigit() or int(length) > MAXIMUM_BODY_BYTES):
                 raise _too_large()
+            exchange.version = _version(_header(exchange.scope, b"api-version"))
             await self._inner(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:
             # The application answers its own errors; what comes here is the gate's, or an answer broken off half way.

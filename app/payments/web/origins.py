@@ -20,9 +20,16 @@ HEADERS = (
     "x-api-key",
     "x-request-id",
     "payment-signature",
-    "x-api-version",
+    "api-version",
 )
-EXPOSED_HEADERS = ("x-request-id", "retry-after", "x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset")
+EXPOSED_HEADERS = (
+    "api-version",
+    "x-request-id",
+    "retry-after",
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+)
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 _log = structlog.get_logger("payments.http")
 

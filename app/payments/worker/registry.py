@@ -18,6 +18,7 @@ TASKS = (
     "payments.suspense.tasks",
     "payments.reconciliation.tasks",
     "payments.human_queue.tasks",
+    "payments.inbound.tasks",
     "payments.idempotency.tasks",
     "payments.ledger.tasks",
     "payments.webhooks.tasks",
