@@ -7,7 +7,9 @@ from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
-Evidence = Annotated[str, StringConstraints(min_length=10, max_length=2000)]
+from payments.text import Note
+
+Evidence = Annotated[Note, StringConstraints(min_length=10, max_length=2000)]
 
 
 class WaitingAttempt(BaseModel):

@@ -13,9 +13,9 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.clock import iso
 from payments.database import Row
-from payments.text import ExternalId, Memo, Metadata
+from payments.text import ExternalId, Memo, Metadata, Note
 
-Payee = Annotated[str, StringConstraints(min_length=1, max_length=8192)]
+Payee = Annotated[Note, StringConstraints(min_length=1, max_length=8192)]
 _PAYEE = (
     "Where it goes: a payment request of the rail for exactly the refund's amount, or (Lightning) an LNURL or a "
     "Lightning address."

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.clock import iso
 from payments.database import Row
-from payments.text import ExternalId
+from payments.text import ExternalId, Note
 
 
 class SuspenseState(enum.StrEnum):
@@ -54,7 +54,7 @@ class Acceptance(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    reason: Annotated[str, StringConstraints(min_length=1, max_length=500)] = "accepted by its owner"
+    reason: Annotated[Note, StringConstraints(min_length=1, max_length=500)] = "accepted by its owner"
     userId: ExternalId | None = Field(  # noqa: N815
         None, description="Whom an unmatched arrival is credited to; administrators only."
     )
