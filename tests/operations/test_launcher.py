@@ -53,6 +53,7 @@ class SmallCheckout:
         shutil.copy2(ROOT / "railyard", self.root / "railyard")
         self.require(wheel(self.wheels, "one", "1.0"))
         (self.root / "requirements-dev.txt").write_text(wheel(self.wheels, "two", "1.0"))
+        (self.root / "requirements-cloud.txt").write_text(wheel(self.wheels, "three", "0.5"))
 
     def require(self, requirement: str) -> None:
         (self.root / "requirements.txt").write_text(requirement)
@@ -134,6 +135,27 @@ def test_the_tests_bring_their_own_requirements(checkout: SmallCheckout) -> None
     assert err.startswith("Adding what the tests need")
     assert list(checkout.venv.glob("lib/*/site-packages/two.py"))
     assert checkout.run("test")[2] == ""
+
+
+@pytest.mark.parametrize("arguments", [("up", "staging", "--emulated"), ("pulumi", "preview", "--stack=prod-rollback")])
+def test_a_clouds_stack_brings_its_own_requirements(checkout: SmallCheckout, arguments: tuple[str, ...]) -> None:
+    code, _, err = checkout.run(*arguments)
+    assert code == 0
+    assert err.startswith("Adding what a cloud's stacks need, 1 packages")
+    assert list(checkout.venv.glob("lib/*/site-packages/three.py"))
+    assert (checkout.venv / "railyard-cloud.stamp").exists()
+    assert checkout.run(*arguments)[2] == ""
+
+
+@pytest.mark.parametrize("arguments", [("up",), ("up", "local"), ("up", "staging", "--help"), ("logs", "web-blue")])
+def test_a_stack_on_this_machine_brings_none_of_them(made: SmallCheckout, arguments: tuple[str, ...]) -> None:
+    assert made.run(*arguments)[2] == ""
+    assert not list(made.venv.glob("lib/*/site-packages/three.py"))
+
+
+def test_what_the_tests_need_holds_what_a_clouds_stack_needs(checkout: SmallCheckout) -> None:
+    checkout.run("test")
+    assert checkout.run("up", "staging", "--emulated")[2] == ""
 
 
 def test_an_environment_killed_half_way_is_made_anew(checkout: SmallCheckout) -> None:
@@ -262,6 +284,11 @@ def test_a_full_disk_is_one_sentence_before_anything_is_made(checkout: SmallChec
     code, _, err = checkout.run()
     assert code == 1
     assert "less than 1000000000000 MB free" in err
+    # What is missing for all of the command is asked for at once.
+    (checkout.root / "railyard").write_text(launcher.replace("CLOUD = 700000000", "CLOUD = 10**18"))
+    code, _, err = checkout.run("up", "staging", "--emulated")
+    assert code == 1
+    assert "less than 1000000000900 MB free" in err
     assert not checkout.venv.exists()
 
 
