@@ -5,11 +5,12 @@
 
 import os
 import sys
+from typing import Any
 
 AUDIT, WATCHED = os.environ.get("RAILYARD_TEST_AUDIT", ""), os.environ.get("RAILYARD_TEST_WATCHED", "\0")
 
 
-def note(event, arguments):
+def note(event: str, arguments: tuple[Any, ...]) -> None:
     if event == "open" and isinstance(arguments[0], str) and arguments[0].startswith(WATCHED):
         line = f"open {arguments[0]}\n"
     elif event in ("socket.connect", "socket.sendto") and isinstance(arguments[1], tuple):
