@@ -62,6 +62,9 @@ RECONCILED_AT = Gauge(
 )
 HUMAN_QUEUE = Gauge("human_queue", "What waits for a person.", ["kind"], multiprocess_mode="livemax")
 DISCOVERY_SECONDS = Histogram("endpoint_discovery_seconds", "Looking up a payee's endpoints.", buckets=_HTTP_SECONDS)
+FALLBACKS = Counter(
+    "payment_fallbacks_total", "Payments that went on over another rail, by the rail they left.", ["rail"]
+)
 INBOUND = Counter("inbound_webhooks_total", "Webhooks of providers, by what became of them.", ["source", "outcome"])
 SUSPENSE_OPEN = Gauge(
     "suspense_open", "Amounts that wait for a decision.", ["rail", "asset"], multiprocess_mode="livemax"

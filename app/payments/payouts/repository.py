@@ -11,12 +11,19 @@ from payments.attempts.schemas import Attempt
 from payments.database import Database, Queries, jsonb
 from payments.idempotency.repository import claim_of
 from payments.idempotency.schemas import Answer, Claim, IdempotencyKey
+from payments.payouts.falling_back import Fallback
 from payments.payouts.schemas import Payment, PaymentState
 from payments.rails.protocol import Outcome, PreparedPayment
 
 _COLUMNS = (
     "id, user_id, environment, rail, rail_id, payment_request, asset, amount, max_fee, fee, memo, metadata, "
     "external_id, retry_of, refund_id, state, reason, proof, created_at, updated_at, finished_at"
+)
+
+
+_CREATE = (
+    "payments.create_payment(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
+    "%s, %s, %s, %s, %s, %s, %s, %s)"
 )
 
 
@@ -30,46 +37,61 @@ async def create(
     release: str,
     answer: Answer,
     actor: str,
+    fallback: Fallback | None = None,
 ) -> Claim:
-    """Accept a payment: key, limits, reserve, job and stored answer in one transaction.
+    """Accept a payment: key, limits, reserve, job, fallback and stored answer in one transaction.
 
     Raises:
         psycopg.Error: SQLSTATE RY004, the balance is too low; RY005, over the daily limit; 23505, the request or the
             external id is in use.
     """
-    row = await database.one(
-        "SELECT * FROM payments.create_payment(%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, "
-        "%s, %s, %s, %s, %s, %s, %s, %s)",
-        (
-            key.caller_id,
-            key.environment,
-            key.route,
-            key.key,
-            key.fingerprint,
-            key.token,
-            payment.id,
-            payment.user_id,
-            api_key_id,
-            payment.rail,
-            payment.rail_id,
-            payment.payment_request,
-            payment.asset,
-            payment.amount,
-            payment.max_fee,
-            payment.memo,
-            jsonb(payment.metadata),
-            payment.external_id,
-            payment.created_at,
-            daily_limit,
-            release,
-            answer.status,
-            jsonb(dict(answer.headers)),
-            answer.body,
-            actor,
-            key.route,
-        ),
-        name="create_payment",
+    parameters: tuple[object, ...] = (
+        key.caller_id,
+        key.environment,
+        key.route,
+        key.key,
+        key.fingerprint,
+        key.token,
+        payment.id,
+        payment.user_id,
+        api_key_id,
+        payment.rail,
+        payment.rail_id,
+        payment.payment_request,
+        payment.asset,
+        payment.amount,
+        payment.max_fee,
+        payment.memo,
+        jsonb(payment.metadata),
+        payment.external_id,
+        payment.created_at,
+        daily_limit,
+        release,
+        answer.status,
+        jsonb(dict(answer.headers)),
+        answer.body,
+        actor,
+        key.route,
     )
+    if fallback is None:
+        row = await database.one(f"SELECT * FROM {_CREATE}", parameters, name="create_payment")  # noqa: S608
+    else:
+        row = await database.one(
+            f"WITH made AS (SELECT * FROM {_CREATE}), "  # noqa: S608
+            "kept AS (INSERT INTO payments.payment_fallbacks "
+            "(payment_id, from_rail, from_max_fee, rail, rail_id, payment_request, max_fee) "
+            "SELECT subject_id, %s, %s, %s, %s, %s, %s FROM made WHERE outcome = 'claimed') SELECT * FROM made",
+            (
+                *parameters,
+                fallback.from_rail,
+                fallback.from_max_fee,
+                fallback.rail,
+                fallback.rail_id,
+                fallback.payment_request,
+                fallback.max_fee,
+            ),
+            name="create_payment_with_fallback",
+        )
     return claim_of(row)
 
 

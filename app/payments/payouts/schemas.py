@@ -60,6 +60,18 @@ class Payment:
         return cls(**{**values, "state": PaymentState(row["state"])})
 
 
+class NewFallback(BaseModel):
+    """Where a payment goes on when its rail provably did not make it."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    rail: str = Field("onchain", max_length=32)
+    paymentRequest: Annotated[str, StringConstraints(min_length=1, max_length=8192)] = Field(  # noqa: N815
+        description="Address or BIP 21 URI."
+    )
+    maxFeeMsat: int | None = Field(None, ge=0, description="Fee cap there; the rail's own ceiling when absent.")  # noqa: N815
+
+
 class NewPayment(BaseModel):
     """A payment to be sent."""
 
@@ -71,6 +83,9 @@ class NewPayment(BaseModel):
         None, ge=1, description="Required when the payment request leaves the amount open, else it must agree with it."
     )
     maxFeeMsat: int | None = Field(None, ge=0, description="Fee cap; the service's own ceiling when absent.")  # noqa: N815
+    fallback: NewFallback | None = Field(
+        None, description="Used once, and only when nothing can have been paid on the first rail; never from `unknown`."
+    )
     memo: Memo = ""
     metadata: Metadata = Field(default_factory=dict)
     externalId: ExternalId | None = Field(None, description="Yours; unique among your payments.")  # noqa: N815

@@ -23,7 +23,7 @@ from payments.database import Queries, Transaction
 from payments.errors import Conflict, InvalidInput, NotFound, PaymentFailed
 from payments.idempotency.schemas import Answer, ClaimOutcome, IdempotencyKey
 from payments.idempotency.service import in_one_transaction, settle_claim
-from payments.payouts import repository
+from payments.payouts import falling_back, repository
 from payments.payouts.departure import begin_or_hold, may_submit_again
 from payments.payouts.schemas import NewPayment, Payment, PaymentState, PaymentView
 from payments.rails.protocol import (
@@ -134,6 +134,10 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
     """
     await refuse_if_stopped(core, caller, new.rail)
     drafted = draft(core, caller, new)
+    fallback = falling_back.drafted(core, new, drafted, fee_cap)
+    if fallback is not None:
+        # What is reserved covers either rail's fee.
+        drafted = dataclasses.replace(drafted, max_fee=max(drafted.max_fee, fallback.max_fee))
     answer = Answer.of(202, PaymentView.of(drafted).model_dump(mode="json"))
     try:
         claim = await settle_claim(
@@ -146,6 +150,7 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
                 release=core.settings.release,
                 answer=answer,
                 actor=caller.actor,
+                fallback=fallback,
             )
         )
     except psycopg.DatabaseError as error:
@@ -211,13 +216,20 @@ async def send(core: Core, payment_id: UUID) -> None:
     if payment is None or payment.state is not PaymentState.CREATED:
         return
     rail = core.rail(payment.rail, PayingRail)  # type: ignore[type-abstract]
-    order = PaymentOrder(payment.id, payment.payment_request, payment.asset, payment.amount, payment.max_fee)
+    fallback = await falling_back.find(core.database, payment.id)
+    max_fee = payment.max_fee
+    if fallback is not None:
+        max_fee = fallback.from_max_fee if fallback.used_at is None else fallback.max_fee
+    order = PaymentOrder(payment.id, payment.payment_request, payment.asset, payment.amount, max_fee)
+    if fallback is not None and fallback.used_at is None and await falling_back.diverted(core, payment, order):
+        return
     attempt_id, token = core.clock.new_id(), core.clock.new_token()
     try:
         prepared = await rail.prepare(order)
         begun = await begin_or_hold(core, prepared, attempt_id=attempt_id, token=token)
     except (InvalidRequestError, RailRefusedError) as error:
-        await _close(core, payment, error.sentence)
+        if not await falling_back.begin(core, payment, error.sentence, attempt_id=None, token=None, outcome=None):
+            await _close(core, payment, error.sentence)
         return
     except psycopg.DatabaseError as error:
         if error.sqlstate != "RY005":
@@ -278,7 +290,11 @@ async def record(
     actor: str,
     cause: str,
 ) -> None:
-    """T2: write the outcome, and count it if it is final."""
+    """T2: write the outcome, and count it if it is final. A dead attempt goes on with its fallback, if it has one."""
+    if outcome.state is OutcomeState.DEAD and await falling_back.begin(
+        core, payment, outcome.reason, attempt_id=attempt_id, token=token, outcome=outcome
+    ):
+        return
     now = core.clock.now()
     written = await repository.finish(
         core.database,

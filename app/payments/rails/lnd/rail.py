@@ -212,6 +212,15 @@ class LndRail:
         """As `PaymentDesk.look_up`."""
         return await self._desk().look_up(prepared)
 
+    async def congestion(self, order: PaymentOrder) -> str:
+        """Why the node cannot carry it now, asked before anything is sent; "" when it can. Raises RailError."""
+        found = await self.liquidity()
+        if found.sendable_msat < order.amount:
+            return f"the channels can send {found.sendable_msat} msat, and {order.amount} are due"
+        estimate = await self.estimate_fee_msat(order.payment_request, order.amount)
+        cap = min(order.max_fee, self._config.max_fee_msat)
+        return f"a route costs about {estimate} msat, and the cap is {cap}" if estimate > cap else ""
+
     async def estimate_fee_msat(self, payment_request: str, amount_msat: int) -> int:
         """As `PaymentDesk.estimate_fee_msat`."""
         return await self._desk().estimate_fee_msat(payment_request, amount_msat)

@@ -196,7 +196,8 @@ async def add_version(database: Database, payment_id: UUID, number: int, txid: s
 async def stuck(database: Database, *, older_than_seconds: float, now: datetime, limit: int) -> list[OpenPayout]:
     """Open payouts whose newest version is older than so many seconds, the oldest first."""
     rows = await database.all(
-        "SELECT p.id, p.payment_request, p.amount, p.max_fee FROM payments.payments p "
+        "SELECT p.id, p.payment_request, p.amount, coalesce(f.max_fee, p.max_fee) AS max_fee FROM payments.payments p "
+        "LEFT JOIN payments.payment_fallbacks f ON f.payment_id = p.id "
         "JOIN LATERAL (SELECT max(created_at) AS newest FROM payments.onchain_versions WHERE payment_id = p.id) v "
         "ON v.newest < %s - make_interval(secs => %s) WHERE p.rail = 'onchain' AND p.state IN ('sending', 'unknown') "
         "ORDER BY v.newest LIMIT %s",
