@@ -81,7 +81,8 @@ def pulumi_aws_ecs_task(image: pulumi.Output[str]) -> None:
     """A task definition of that image, whose input shows how the image is named."""
     import pulumi_aws as aws
 
-    aws.ecs.TaskDefinition("task", family="task", container_definitions=pulumi.Output.json_dumps([{"image": image}]))
+    containers = pulumi.Output.json_dumps([{"image": image}])
+    aws.ecs.TaskDefinition("task", family="task", container_definitions=containers, tags=TAGS)
 
 
 def roles(**changes: Any) -> object:

@@ -7,7 +7,8 @@ import re
 from collections.abc import Callable
 from typing import Any
 
-from tests.components.aws.declaring import ACCOUNT, TAGS, Declared, Inputs
+from components.tags import REQUIRED
+from tests.components.aws.declaring import ACCOUNT, Declared, Inputs
 from tests.components.aws.foundation_programs import KEY, SUBNETS
 
 Check = Callable[[Declared], bool]
@@ -450,5 +451,5 @@ def untagged(declared: Declared) -> list[str]:
         f"{kind} {name}"
         for (kind, name), inputs in declared.resources.items()
         if kind.startswith("aws:") and kind.split(":")[2] not in takes_none
-        if not TAGS.items() <= inputs.get("tags", {}).items()
+        if not set(REQUIRED) <= set(inputs.get("tags", {}))
     ]
