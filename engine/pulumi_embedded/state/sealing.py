@@ -68,7 +68,8 @@ class Sealer:
             if value.get(SIG) == SECRET_SIG:
                 return self._seal_secret(value, place, show=show)
             # Sorted, as the CLI writes maps: the order in which a program names properties is no difference.
-            return {key: self.seal(value[key], f"{place}.{key}", show=show) for key in sorted(value)}
+            sealed = {key: self.seal(value[key], f"{place}.{key}", show=show) for key in sorted(value)}
+            return _with_version(sealed)
         if isinstance(value, list | tuple):
             return [self.seal(item, f"{place}[{index}]", show=show) for index, item in enumerate(value)]
         if isinstance(value, float) and not math.isfinite(value):
@@ -102,7 +103,8 @@ class Sealer:
                 return self._open_secret(value, place)
             if signature == FLOAT_SIG:
                 return _open_float(value)
-            return {key: self.open(item, f"{place}.{key}") for key, item in value.items()}
+            opened = {key: self.open(item, f"{place}.{key}") for key, item in value.items()}
+            return _without_version(opened)
         if isinstance(value, list):
             return [self.open(item, f"{place}[{index}]") for index, item in enumerate(value)]
         return value
@@ -125,12 +127,26 @@ class Sealer:
         return {SIG: SECRET_SIG, "value": _open_inside(plain)}
 
 
+def _with_version(value: dict[str, Any]) -> dict[str, Any]:
+    """Let a reference to a resource say its package's version, as the CLI's state does where there is none too."""
+    if value.get(SIG) == RESOURCE_REFERENCE_SIG:
+        value.setdefault("packageVersion", "")
+    return value
+
+
+def _without_version(value: dict[str, Any]) -> dict[str, Any]:
+    """Drop a version that says nothing: programs and providers do not send it, and would differ from the state."""
+    if value.get(SIG) == RESOURCE_REFERENCE_SIG and not value.get("packageVersion"):
+        value.pop("packageVersion", None)
+    return value
+
+
 def _seal_inside(value: Any) -> Any:
     """Write secrets within a secret: marked as secret, not encrypted twice, as the CLI does."""
     if isinstance(value, dict):
         if value.get(SIG) == SECRET_SIG and "value" in value:
             return {SIG: SECRET_SIG, "ciphertext": compact_json(_seal_inside(value["value"]))}
-        return {key: _seal_inside(item) for key, item in value.items()}
+        return _with_version({key: _seal_inside(item) for key, item in value.items()})
     if isinstance(value, list | tuple):
         return [_seal_inside(item) for item in value]
     if isinstance(value, float) and not math.isfinite(value):
@@ -144,7 +160,7 @@ def _open_inside(value: Any) -> Any:
             return {SIG: SECRET_SIG, "value": _open_inside(json.loads(value["ciphertext"]))}
         if value.get(SIG) == FLOAT_SIG:
             return _open_float(value)
-        return {key: _open_inside(item) for key, item in value.items()}
+        return _without_version({key: _open_inside(item) for key, item in value.items()})
     if isinstance(value, list):
         return [_open_inside(item) for item in value]
     return value

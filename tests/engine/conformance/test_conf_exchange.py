@@ -1,0 +1,110 @@
+"""A stack goes from one engine to the other and back, at any moment, without a change being planned."""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.engine.conformance.conf_harness import Stack, engines
+from tests.engine.conformance.conf_probe import Probe
+
+BOTH = pytest.mark.skipif(len(engines()) < 2, reason="the Pulumi CLI is not on PATH")
+
+PROGRAM = """
+from pulumi.dynamic import CreateResult, Resource, ResourceProvider, UpdateResult
+
+class Echo(ResourceProvider):
+    def create(self, props):
+        return CreateResult("echo-" + props["name"], props)
+    def update(self, id, old, new):
+        return UpdateResult(new)
+
+class Said(Resource, module="test", name="Said"):
+    word: pulumi.Output[str]
+    def __init__(self, name, word, opts=None):
+        super().__init__(Echo(), name, {{"name": name, "word": word}}, opts)
+
+config = pulumi.Config()
+hush = config.require_secret("hush")
+mine = Probe("mine", flavour="sweet", token=hush)
+group = Group("group", opts=Opts(providers=[mine], protect={protect}))
+child = Thing("child", value={value}, hush="inner", nested={{"list": [1, 2.5, None, {{"deep": hush}}]}},
+              opts=Opts(parent=group, additional_secret_outputs=["out"]))
+group.register_outputs({{"child": child.out}})
+other = Thing("other", value=child.out, replaceKeys=["value"], friend=child,
+              opts=Opts(depends_on=[group], ignore_changes=["x"], custom_timeouts=pulumi.CustomTimeouts(create="5m")))
+said = Said("said", pulumi.Output.concat("the word is ", hush, " {value}"))
+named = Thing("named", file=pulumi.StringAsset("text {value}"), both=pulumi.AssetArchive({{
+    "a": pulumi.StringAsset("a"), "b": pulumi.AssetArchive({{"c": pulumi.StringAsset("c")}})}}),
+    opts=Opts(retain_on_delete=True, deleted_with=other, version="1.2.3"))
+pulumi.export("word", said.word)
+pulumi.export("all", {{"child": child.out, "list": [other.out, {value}], "float": 1.5, "big": 12345678901}})
+"""
+
+
+def _write(stack: Stack, value: int, *, protect: bool = False) -> None:
+    stack.write(PROGRAM.format(value=value, protect=protect))
+
+
+@BOTH
+@pytest.mark.parametrize(("maker", "reader"), [("embedded", "cli"), ("cli", "embedded")])
+def test_what_one_engine_made_the_other_finds_unchanged(stack: Stack, probe: Probe, maker: str, reader: str) -> None:
+    """And may update, refresh and destroy; what it did the first finds unchanged in turn."""
+    first, second = stack.under(maker), stack.under(reader)
+    assert first.pulumi("config", "set", "--secret", "hush", "p4ss").code == 0
+    _write(stack, 1)
+    first.up()
+    second.settled()
+    first.settled()
+    assert second.outputs() == first.outputs()
+    _write(stack, 2)
+    second.up()
+    first.settled()
+    second.settled()
+    assert "p4ss" not in str(first.export())
+    first.refresh()
+    second.settled()
+    second.refresh()
+    first.settled()
+    second.destroy()
+    assert first.export().get("resources") is None
+
+
+@BOTH
+@pytest.mark.parametrize(("maker", "reader"), [("embedded", "cli"), ("cli", "embedded")])
+def test_an_exported_deployment_of_one_engine_is_imported_by_the_other(
+    stack: Stack, probe: Probe, maker: str, reader: str
+) -> None:
+    """With its secrets."""
+    first, second = stack.under(maker), stack.under(reader)
+    assert first.pulumi("config", "set", "--secret", "hush", "p4ss").code == 0
+    _write(stack, 1)
+    first.up()
+    assert first.pulumi("stack", "export", "--file", "state.json").code == 0
+    assert second.pulumi("stack", "import", "--file", "state.json").code == 0
+    second.settled()
+    first.settled()
+
+
+@BOTH
+@pytest.mark.parametrize(("maker", "reader"), [("embedded", "cli"), ("cli", "embedded")])
+def test_a_failed_update_of_one_engine_is_finished_by_the_other(
+    stack: Stack, probe: Probe, maker: str, reader: str
+) -> None:
+    """A replacement that was made and not deleted, a resource that could not be initialized."""
+    program = """
+    a = Thing("a", value={value}, replaceKeys=["value"], fixedId="a{value}", failDelete={fail})
+    b = Thing("b", value=a.out, initError={init})
+    """
+    stack.write(program.format(value=1, fail='"cannot go"', init=None))
+    first, second = stack.under(maker), stack.under(reader)
+    first.up()
+    stack.write(program.format(value=2, fail='"cannot go"', init='"not yet"'))
+    first.up(fails=True)
+    for found in probe.cloud.values():
+        found["inputs"].pop("failDelete", None)
+    stack.write(program.format(value=2, fail=None, init=None))
+    second.up(fails=True)  # the old one still says that it cannot go
+    assert sorted(state["urn"].rsplit("::", 1)[-1] for state in second.states()) == sorted(
+        state["urn"].rsplit("::", 1)[-1] for state in first.states()
+    )
+    assert "initErrors" not in first.state("b")
