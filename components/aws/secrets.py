@@ -89,13 +89,20 @@ class StackSecretsArgs:
 
 
 class StackSecrets(pulumi.ComponentResource):
-    """The secrets: `arns` by short name, and references by the service's variables for each of its roles."""
+    """The secrets.
+
+    Attributes:
+        arns: of all, by short name.
+        injected_arns: of those that some role of the service is given, which alone the service's platform may read.
+        web_variables, worker_variables, migrate_variables: references by the variables of each role.
+    """
 
     def __init__(self, name: str, args: StackSecretsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:StackSecrets", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self.arns: dict[str, pulumi.Output[str]] = {}
+        self._injected: set[str] = set()
         self._signing_keys()
         self._redis()
         self._database_logins()
@@ -104,6 +111,7 @@ class StackSecrets(pulumi.ComponentResource):
         self.web_variables = self._shared() | self._signing() | self._issued_to("web")
         self.worker_variables = self._shared() | self._issued_to("worker")
         self.migrate_variables = {"DATABASE_OWNER_URL": self._reference("database-owner", "url")}
+        self.injected_arns = [arn for key, arn in self.arns.items() if key in self._injected]
         self.register_outputs({"arns": self.arns})
 
     def _secret(self, key: str, description: str, value: Mapping[str, Any], *, ours: bool = True) -> None:
@@ -228,6 +236,7 @@ class StackSecrets(pulumi.ComponentResource):
         )
 
     def _reference(self, key: str, json_key: str) -> pulumi.Output[str]:
+        self._injected.add(key)
         return pulumi.Output.concat(self.arns[key], f":{json_key}::")
 
     def _shared(self) -> dict[str, pulumi.Output[str]]:

@@ -131,7 +131,7 @@ class Workload(pulumi.ComponentResource):
                 account_id=args.settings.account_id,
                 region=args.settings.region,
                 repository_arn=args.foundation.registry.arn,
-                secret_arns=list(args.secrets.arns.values()),
+                secret_arns=args.secrets.injected_arns,
                 secret_key_arn=args.foundation.keys.secret_key_arn,
                 log_group_arns=list(self.logs.arns.values()),
                 archive_arn=self.archive.arn,

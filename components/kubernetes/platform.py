@@ -150,7 +150,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 oidc_arn=cluster.oidc_arn,
                 issuer=cluster.issuer,
                 actions=("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"),
-                resource_arns=tuple(self.secrets.arns.values()),
+                resource_arns=tuple(self.secrets.injected_arns),
                 key_arn=self.foundation.keys.secret_key_arn,
                 tags=dict(self._args.tags),
             ),

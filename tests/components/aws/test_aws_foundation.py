@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 from functools import cache as remembered
+from typing import Any
 
+import pulumi
 import pytest
 
 from tests.components.aws.declaring import Declared, declared, mutated
@@ -172,3 +174,16 @@ def test_the_linter_finds_what_is_wrong() -> None:
     misplaced = {"Effect": "Allow", "Action": "s3:PutObject", "Resource": "arn:aws:s3:::bucket-alone"}
     for statement in (unknown, misplaced):
         assert findings(json.dumps({"Version": "2012-10-17", "Statement": [statement]}))
+
+
+def test_what_the_service_is_not_given_its_platform_may_not_read() -> None:
+    injected: list[Any] = []
+
+    def program() -> None:
+        made: Any = PROGRAMS["secrets"]()
+        pulumi.Output.all(*made.injected_arns).apply(injected.extend)
+
+    declared(program)
+    names = {arn.rsplit(":it-", 1)[1] for arn in injected}
+    assert {"database-app", "database-owner", "redis", "jwt", "lnd-pay-macaroon"} <= names
+    assert not names & {"database-reader", "slack-webhook-url", "pagerduty-integration-url"}
