@@ -10,7 +10,7 @@ from typing import cast
 from payments.rails.protocol import Rail
 from payments.settings import Settings
 
-PACKAGES = ("payments.rails.lnd", "payments.rails.onchain", "payments.rails.solana")
+PACKAGES = ("payments.rails.lnd", "payments.rails.onchain", "payments.rails.river", "payments.rails.solana")
 
 
 class Role(enum.StrEnum):

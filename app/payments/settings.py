@@ -139,6 +139,11 @@ class Settings(SafetySettings, ReturnSettings):
     onchain_bump_after_seconds: float = Field(3600, ge=1, description="A payout waiting longer is replaced (RBF).")
     onchain_poll_seconds: float = Field(10, ge=0.1, le=600, description="How often Esplora's tip is asked for.")
 
+    river_url: str = Field("", description="https base URL of River's API; the rail is off when empty.")
+    river_api_key: SecretStr | None = Field(None, description="River's API key, the user of Basic authentication.")
+    river_api_secret: SecretStr | None = Field(None, description="Its password, where the account has one.")
+    river_paths: str = Field("", description="JSON object of River's paths by name, over the assumed ones.")
+
     solana_network: str = Field("", description="mainnet-beta, devnet or testnet; from NETWORK when absent.")
     solana_rpc_url: SecretStr | None = Field(None, description="JSON-RPC URL; may hold the provider's key.")
     solana_usdc_mint: str = Field("", description="Mint address of USDC, base58; the known one when empty.")

@@ -19,8 +19,6 @@ class GuideSettings(BaseSettings):
     """Settings of rails and platforms outside this release, by the names of facts.md section 7."""
 
     test_invoice: str | None = Field(None, description=_later("The Paykit guide's invoice for integration tests."))
-    river_api_key: SecretStr | None = Field(None, description=_later("River's API key."))
-    river_api_secret: SecretStr | None = Field(None, description=_later("River's API secret."))
     sentry_dsn: SecretStr | None = Field(
         None, description=_later("Sentry's DSN; errors go to the log with their trace.")
     )

@@ -204,6 +204,31 @@ class EsploraProgram(Program):
         return hashes
 
 
+class RiverProgram(Program):
+    """The custodian's account; `webhook_url` is where it tells of settlements."""
+
+    def __init__(self, folder: Path, webhook_url: str = "") -> None:
+        self.port = free_ports(1)[0]
+        self.api_key, self.webhook_secret = secrets.token_hex(16), secrets.token_hex(32)
+        secrets_folder = folder / "secrets"
+        secrets_folder.mkdir(parents=True, exist_ok=True)
+        (secrets_folder / "RIVER_API_KEY").write_text(self.api_key)
+        (secrets_folder / "RIVER_WEBHOOK_SECRET").write_text(self.webhook_secret)
+        arguments = ["--data", str(folder / "data of river"), "--port", str(self.port)]
+        arguments += ["--webhook-url", webhook_url] if webhook_url else []
+        super().__init__("sandbox.river", arguments, folder, {"SECRETS_DIR": str(secrets_folder)})
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def ask(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        request = urllib.request.Request(self.url + path, data=json.dumps(body).encode())
+        with urllib.request.urlopen(request, timeout=DEADLINE_SECONDS) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+
+
 @contextmanager
 def running(program: Program) -> Iterator[None]:
     """The program runs inside the block, and not after it."""
