@@ -44,6 +44,7 @@ class DatabaseArgs:
     """Arguments of `Database`.
 
     Attributes:
+        account_id: of the AWS account.
         identifier: of the instance; letters, digits and hyphens, beginning with a letter.
         subnet_ids: of the data subnets, in at least two zones.
         security_group_id: of the database.
@@ -61,6 +62,7 @@ class DatabaseArgs:
         tags: the required tags, and more.
     """
 
+    account_id: str
     identifier: str
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
@@ -168,7 +170,11 @@ class Database(pulumi.ComponentResource):
         """What enhanced monitoring writes its metrics as; the rights of AWS's managed policy, for its one log group."""
         role = aws.iam.Role(
             f"{self._name}-monitoring",
-            assume_role_policy=json.dumps(service_trust("monitoring.rds.amazonaws.com")),
+            assume_role_policy=json.dumps(
+                service_trust(
+                    "monitoring.rds.amazonaws.com", {"StringEquals": {"aws:SourceAccount": self._args.account_id}}
+                )
+            ),
             tags=self._tags("monitoring"),
             opts=self._child,
         )

@@ -85,6 +85,7 @@ class Foundation(pulumi.ComponentResource):
         return Network(
             f"{self._name}-network",
             NetworkArgs(
+                account_id=settings.account_id,
                 region=settings.region,
                 zones=settings.zones,
                 cidr=settings.vpc_cidr,
@@ -114,6 +115,7 @@ class Foundation(pulumi.ComponentResource):
         return Database(
             f"{self._name}-database",
             DatabaseArgs(
+                account_id=settings.account_id,
                 identifier=f"{self._name}-database",
                 subnet_ids=self.network.data_subnet_ids,
                 security_group_id=self.security_groups.database_id,

@@ -32,6 +32,7 @@ class NetworkArgs:
     """Arguments of `Network`.
 
     Attributes:
+        account_id: of the AWS account.
         region: where it is made, as eu-central-1.
         zones: names of three availability zones of the region.
         cidr: the VPC's address range, a /16.
@@ -42,6 +43,7 @@ class NetworkArgs:
         tags: the required tags, and more.
     """
 
+    account_id: str
     region: str
     zones: tuple[str, ...]
     cidr: str
@@ -227,7 +229,11 @@ class Network(pulumi.ComponentResource):
         )
         role = aws.iam.Role(
             f"{self._name}-flow-logs",
-            assume_role_policy=json.dumps(service_trust("vpc-flow-logs.amazonaws.com")),
+            assume_role_policy=json.dumps(
+                service_trust(
+                    "vpc-flow-logs.amazonaws.com", {"StringEquals": {"aws:SourceAccount": self._args.account_id}}
+                )
+            ),
             tags=self._tags("flow-logs"),
             opts=self._child,
         )

@@ -2,8 +2,7 @@
 
 - two encrypted topics, `warn` and `critical`, that AWS' monitoring services may publish to, by TLS alone;
 - email for both topics, PagerDuty for the critical one;
-- Slack for every alarm of the stack: EventBridge hands its change of state to the incoming webhook, so that the guides'
-  SLACK_WEBHOOK_URL is all that is needed, and no function of ours is between an alarm and the channel;
+- Slack, for both: `slack.py`, which needs the secret with the webhook's URL;
 - a key of its own: the keys AWS manages cannot be used by CloudWatch's alarms.
 
 A subscription by email has to be confirmed in the mail that it sends.
@@ -11,7 +10,6 @@ A subscription by email has to be confirmed in the mail that it sends.
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -21,7 +19,7 @@ import pulumi
 import pulumi_aws as aws
 
 from components.arguments import ArgumentError
-from components.aws.policy_documents import Document, allow, document, service_trust
+from components.aws.policy_documents import Document, document
 from components.tags import check_tags
 
 # These say for which account they publish, so it can be asked for.
@@ -30,13 +28,6 @@ PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com")
 # AWS Backup Developer Guide, "Notification options").
 UNNAMED_PUBLISHERS = ("backup.amazonaws.com", "events.amazonaws.com")
 
-SLACK_PATHS = {
-    "alarm": "$.detail.alarmName",
-    "state": "$.detail.state.value",
-    "what": "$.detail.configuration.description",
-    "reason": "$.detail.state.reason",
-}
-SLACK_MESSAGE = '{"text": "*<state>* <alarm>\\n<what>\\n<reason>"}'
 EMAIL = r"[^@\s]+@[^@\s]+\.[^@\s]+"
 
 
@@ -48,8 +39,6 @@ class NotificationsArgs:
         account_id: of the AWS account: only its own services may publish.
         emails: addresses that are told everything.
         pagerduty_url: secret URL of PagerDuty's CloudWatch integration, https://events.pagerduty.com/integration/...
-        slack_url: secret URL of Slack's incoming webhook, https://hooks.slack.com/services/...
-        alarm_prefix: what the names of the stack's alarms begin with.
         region: where the topics are when that is not the provider's region.
         tags: of every resource.
     """
@@ -57,8 +46,6 @@ class NotificationsArgs:
     account_id: pulumi.Input[str]
     emails: Sequence[str]
     pagerduty_url: pulumi.Input[str] | None = None
-    slack_url: pulumi.Input[str] | None = None
-    alarm_prefix: str
     region: str | None = None
     tags: Mapping[str, str]
 
@@ -70,10 +57,9 @@ class NotificationsArgs:
         for email in self.emails:
             if not re.fullmatch(EMAIL, email):
                 raise ArgumentError(name, "emails", f"has {email!r}", "Give addresses such as payments@example.com.")
-        for key, url in (("pagerduty_url", self.pagerduty_url), ("slack_url", self.slack_url)):
-            # A secret: what is wrong with it is said without showing it.
-            if isinstance(url, str) and not url.startswith("https://"):
-                raise ArgumentError(name, key, "is no https URL", "Take it from the service's integration page.")
+        # A secret: what is wrong with it is said without showing it.
+        if isinstance(self.pagerduty_url, str) and not self.pagerduty_url.startswith("https://"):
+            raise ArgumentError(name, "pagerduty_url", "is no https URL", "Take it from PagerDuty's integration.")
 
 
 def key_policy(account_id: pulumi.Input[str]) -> Document:
@@ -133,25 +119,6 @@ def topic_policy(topic_arn: pulumi.Input[str], account_id: pulumi.Input[str]) ->
     )
 
 
-def alarm_events(prefix: str) -> dict[str, Any]:
-    """The pattern of events of alarms that begin with `prefix` and fire or end."""
-    return {
-        "source": ["aws.cloudwatch"],
-        "detail-type": ["CloudWatch Alarm State Change"],
-        "detail": {"alarmName": [{"prefix": prefix}], "state": {"value": ["ALARM", "OK"]}},
-    }
-
-
-def events_trust(account_id: pulumi.Input[str]) -> Document:
-    """EventBridge, on behalf of this account."""
-    return service_trust("events.amazonaws.com", {"StringEquals": {"aws:SourceAccount": account_id}})
-
-
-def slack_policy(destination_arn: pulumi.Input[str]) -> Document:
-    """Call the one destination."""
-    return document(allow("CallSlack", ["events:InvokeApiDestination"], [destination_arn]))
-
-
 def _root(account_id: pulumi.Input[str]) -> pulumi.Input[str]:
     if isinstance(account_id, str):
         return f"arn:aws:iam::{account_id}:root"
@@ -179,8 +146,6 @@ class Notifications(pulumi.ComponentResource):
         self.critical_arn = self._topic("critical")
         if args.pagerduty_url is not None:
             self._subscribe("critical-pagerduty", self.critical_arn, "https", pulumi.Output.secret(args.pagerduty_url))
-        if args.slack_url is not None:
-            self._slack(pulumi.Output.secret(args.slack_url))
         self.register_outputs({"warnArn": self.warn_arn, "criticalArn": self.critical_arn})
 
     def _topic(self, severity: str) -> pulumi.Output[str]:
@@ -216,57 +181,4 @@ class Notifications(pulumi.ComponentResource):
             region=self._args.region,
             opts=self._child,
             **more,
-        )
-
-    def _slack(self, url: pulumi.Output[str]) -> None:
-        args = self._args
-        connection = aws.cloudwatch.EventConnection(
-            f"{self._name}-slack",
-            name=f"{self._name}-slack",
-            description="Slack's webhook: its URL is the secret, the header is only there because one has to be",
-            authorization_type="API_KEY",
-            auth_parameters={"api_key": {"key": "x-sent-by", "value": "railyard"}},
-            region=args.region,
-            opts=self._child,
-        )
-        destination = aws.cloudwatch.EventApiDestination(
-            f"{self._name}-slack-webhook",
-            name=f"{self._name}-slack",
-            connection_arn=connection.arn,
-            http_method="POST",
-            invocation_endpoint=url,
-            invocation_rate_limit_per_second=1,
-            region=args.region,
-            opts=self._child,
-        )
-        role = aws.iam.Role(
-            f"{self._name}-slack-role",
-            assume_role_policy=pulumi.Output.json_dumps(events_trust(args.account_id)),
-            tags=args.tags,
-            opts=self._child,
-        )
-        aws.iam.RolePolicy(
-            f"{self._name}-slack-policy",
-            role=role.name,
-            policy=pulumi.Output.json_dumps(slack_policy(destination.arn)),
-            opts=self._child,
-        )
-        rule = aws.cloudwatch.EventRule(
-            f"{self._name}-alarms",
-            name=f"{self._name}-alarms",
-            description="Every change of an alarm of the stack",
-            event_pattern=json.dumps(alarm_events(args.alarm_prefix)),
-            region=args.region,
-            tags=args.tags,
-            opts=self._child,
-        )
-        aws.cloudwatch.EventTarget(
-            f"{self._name}-alarms-to-slack",
-            rule=rule.name,
-            arn=destination.arn,
-            role_arn=role.arn,
-            input_transformer={"input_paths": SLACK_PATHS, "input_template": SLACK_MESSAGE},
-            retry_policy={"maximum_event_age_in_seconds": 3600, "maximum_retry_attempts": 20},
-            region=args.region,
-            opts=self._child,
         )

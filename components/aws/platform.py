@@ -17,6 +17,7 @@ from components.aws.front import Front, FrontArgs
 from components.aws.load_balancer import TEST_HEADER
 from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.registry import Image, ImageArgs
+from components.aws.slack import Slack, SlackArgs
 from components.aws.workload import Workload, WorkloadArgs
 from components.local.release import release_id
 from components.settings import Secrets, Settings
@@ -55,6 +56,19 @@ class EcsPlatform(pulumi.ComponentResource):
         )
         self.notifications = self._notifications(name, args)
         self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
+        Slack(
+            f"{name}-slack",
+            SlackArgs(
+                topic_arns={"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
+                critical_topic_arn=self.notifications.critical_arn,
+                secret_arn=self.secrets.arns["slack-webhook-url"],
+                secret_key_arn=self.foundation.keys.secret_key_arn,
+                log_key_arn=self.foundation.keys.operations_key_arn,
+                log_retention_days=args.settings.log_retention_days,
+                tags=args.tags,
+            ),
+            self._child,
+        )
         self.front = Front(
             f"{name}-front", FrontArgs(settings=args.settings, foundation=self.foundation, tags=args.tags), self._child
         )
@@ -82,8 +96,6 @@ class EcsPlatform(pulumi.ComponentResource):
                 account_id=args.settings.account_id,
                 emails=[args.settings.alert_email],
                 pagerduty_url=args.secrets["pagerdutyIntegrationUrl"],
-                slack_url=args.secrets["slackWebhookUrl"],
-                alarm_prefix=f"{name}-",
                 tags=args.tags,
             ),
             self._child,

@@ -178,7 +178,6 @@ class Workload(pulumi.ComponentResource):
             NotificationsArgs(
                 account_id=args.settings.account_id,
                 emails=[args.settings.alert_email],
-                alarm_prefix=f"{self._name}-",
                 region=UPTIME_REGION,
                 tags=args.tags,
             ),

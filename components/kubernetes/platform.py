@@ -24,6 +24,7 @@ from components.aws.budget import Budget, BudgetArgs
 from components.aws.foundation import Foundation, FoundationArgs
 from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.registry import Image, ImageArgs
+from components.aws.slack import Slack, SlackArgs
 from components.kubernetes.application import Application, ApplicationArgs
 from components.kubernetes.cluster import Cluster, ClusterArgs
 from components.kubernetes.network_policy import Destination
@@ -74,6 +75,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         )
         self.notifications = self._notifications()
         self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
+        self._slack()
         self.cluster = None if args.settings.kubernetes_context else self._cluster()
         self._let_nodes_in()
         self.application = self._application()
@@ -89,9 +91,23 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 account_id=args.settings.account_id,
                 emails=[args.settings.alert_email],
                 pagerduty_url=args.secrets["pagerdutyIntegrationUrl"],
-                slack_url=args.secrets["slackWebhookUrl"],
-                alarm_prefix=f"{self._name}-",
                 tags=args.tags,
+            ),
+            self._child,
+        )
+
+    def _slack(self) -> None:
+        keys = self.foundation.keys
+        Slack(
+            f"{self._name}-slack",
+            SlackArgs(
+                topic_arns={"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
+                critical_topic_arn=self.notifications.critical_arn,
+                secret_arn=self.secrets.arns["slack-webhook-url"],
+                secret_key_arn=keys.secret_key_arn,
+                log_key_arn=keys.operations_key_arn,
+                log_retention_days=self._args.settings.log_retention_days,
+                tags=self._args.tags,
             ),
             self._child,
         )

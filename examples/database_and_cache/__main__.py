@@ -43,6 +43,7 @@ keys = Keys("orders", KeysArgs(account_id=config.require("accountId"), region=re
 database = Database(
     "orders-database",
     DatabaseArgs(
+        account_id=config.require("accountId"),
         identifier="orders-database",
         database_name="orders",
         subnet_ids=subnet_ids,

@@ -26,7 +26,15 @@ def keys(**changes: Any) -> object:
 def network(**changes: Any) -> object:
     module = _module("network")
     zones = tuple(REGION + letter for letter in "abc")
-    given = {"region": REGION, "zones": zones, "cidr": "10.40.0.0/16", "log_key_arn": KEY, "tags": TAGS, **changes}
+    given = {
+        "account_id": ACCOUNT,
+        "region": REGION,
+        "zones": zones,
+        "cidr": "10.40.0.0/16",
+        "log_key_arn": KEY,
+        "tags": TAGS,
+        **changes,
+    }
     return module.Network("it", module.NetworkArgs(**given))
 
 
@@ -39,6 +47,7 @@ def security_groups(**changes: Any) -> object:
 def database(**changes: Any) -> object:
     module = _module("database")
     given = {
+        "account_id": ACCOUNT,
         "identifier": "pay402-prod",
         "subnet_ids": SUBNETS,
         "security_group_id": "sg-database",

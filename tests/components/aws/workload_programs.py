@@ -23,7 +23,7 @@ CLUSTER = f"arn:aws:ecs:{REGION}:{ACCOUNT}:cluster/it"
 SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:it"
 PRIVATE = ("subnet-a", "subnet-b", "subnet-c")
 HOST = "pay.example.com"
-SLACK, PAGERDUTY = "https://hooks.slack.invalid/planted", "https://events.pagerduty.invalid/planted"
+PAGERDUTY = "https://events.pagerduty.invalid/planted"
 RAILS = ("lnd", "solana")
 
 
@@ -79,10 +79,19 @@ def notifications(**changes: Any) -> object:
         "account_id": ACCOUNT,
         "emails": ["alerts@example.com"],
         "pagerduty_url": pulumi.Output.secret(PAGERDUTY),
-        "slack_url": pulumi.Output.secret(SLACK),
-        "alarm_prefix": "it-",
     }
     return _made("notifications", "Notifications", **{**given, **changes})
+
+
+def slack(**changes: Any) -> object:
+    given = {
+        "topic_arns": {"warn": WARN, "critical": CRITICAL},
+        "critical_topic_arn": CRITICAL,
+        "secret_arn": SECRET,
+        "secret_key_arn": KEY,
+        "log_key_arn": KEY,
+    }
+    return _made("slack", "Slack", **{**given, **changes})
 
 
 def logs(**changes: Any) -> object:
@@ -232,6 +241,7 @@ PROGRAMS: dict[str, Callable[..., object]] = {
         alias,
         cdn,
         notifications,
+        slack,
         logs,
         alarms,
         dashboards,

@@ -19,6 +19,7 @@ from tests.components.aws.workload_programs import (
     LISTENER,
     PRIVATE,
     RULES,
+    SECRET,
     WARN,
 )
 
@@ -257,7 +258,7 @@ def its_log_has_no_credentials(declared: Declared) -> bool:
     return {"authorization", "cookie", "x-api-key"} <= redacted
 
 
-@of("waf", "logs")
+@of("waf", "logs", "slack")
 def lines_are_encrypted_and_end(declared: Declared) -> bool:
     def kept(inputs: Inputs) -> bool:
         return bool(inputs["kmsKeyId"] == KEY and 14 <= inputs["retentionInDays"] <= 3653)
@@ -360,30 +361,47 @@ def nobody_publishes_in_plain(declared: Declared) -> bool:
 
 
 @of("notifications")
-def email_slack_and_pagerduty_are_told(declared: Declared) -> bool:
+def email_and_pagerduty_are_told(declared: Declared) -> bool:
     subscriptions = declared.of("sns/topicSubscription:TopicSubscription")
     ways = {(name, it["protocol"]) for name, it in subscriptions.items()}
-    wanted = {
+    return ways == {
         ("it-warn-email-0", "email"),
         ("it-critical-email-0", "email"),
         ("it-critical-pagerduty", "https"),
     }
-    rule = json.loads(declared.of("cloudwatch/eventRule:EventRule")["it-alarms"]["eventPattern"])
-    destination = declared.one("cloudwatch/eventApiDestination:EventApiDestination")
-    return (
-        ways == wanted
-        and rule["detail"]["alarmName"] == [{"prefix": "it-"}]
-        and rule["detail"]["state"]["value"] == ["ALARM", "OK"]
-        and destination["httpMethod"] == "POST"
-    )
 
 
 @of("notifications")
 def urls_are_secrets(declared: Declared) -> bool:
     raw = {name: inputs for (_, name), inputs in declared.raw.items()}
-    return isinstance(raw["it-critical-pagerduty"]["endpoint"], dict) and isinstance(
-        raw["it-slack-webhook"]["invocationEndpoint"], dict
+    return isinstance(raw["it-critical-pagerduty"]["endpoint"], dict)
+
+
+@of("slack")
+def both_topics_reach_slack(declared: Declared) -> bool:
+    found = declared.of("sns/topicSubscription:TopicSubscription").values()
+    allowed = {it["sourceArn"] for it in declared.of("lambda/permission:Permission").values()}
+    return {(it["topic"], it["protocol"]) for it in found} == {(WARN, "lambda"), (CRITICAL, "lambda")} and allowed == {
+        WARN,
+        CRITICAL,
+    }
+
+
+@of("slack")
+def it_reads_its_secret_alone(declared: Declared) -> bool:
+    by_sid = {it["Sid"]: it for it in _policy(declared, "iam/rolePolicy:RolePolicy")}
+    variables = declared.one("lambda/function:Function")["environment"]["variables"]
+    return bool(
+        by_sid["ReadUrl"]["Resource"] == [SECRET]
+        and by_sid["DecryptUrl"]["Resource"] == [KEY]
+        and variables == {"SLACK_SECRET_ARN": SECRET}
     )
+
+
+@of("slack")
+def a_silent_channel_is_told(declared: Declared) -> bool:
+    alarm = declared.one("cloudwatch/metricAlarm:MetricAlarm")
+    return bool(alarm["alarmActions"] == [CRITICAL] and alarm["threshold"] == 0)
 
 
 # alarms

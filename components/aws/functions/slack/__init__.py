@@ -1,0 +1,1 @@
+"""The function that SNS calls to put an alarm into a Slack channel."""
