@@ -74,7 +74,7 @@ def status(name: str, *, as_json: bool) -> None:
         "stack": name,
         "platform": _platform(emulated),
         "emulated": True,
-        "endpoints": {"aws": url or None},
+        "endpoints": {"aws": url or None, **({"kubernetes": emulated.cluster.url} if emulated.cluster.url else {})},
         "running": bool(url),
         "resources": len(_resources(stack)),
         "outputs": outputs,
@@ -105,6 +105,7 @@ def down(name: str) -> None:
             kept = _empty(emulated, phases)
         with phases.phase("account") as phase:
             emulated.account.end()
+            emulated.cluster.end()
             phase.outcome = "the emulated account has ended, and with it all that was in it"
         for sentence in kept:
             phases.note(sentence)
@@ -117,7 +118,8 @@ def _prepared(emulated: EmulatedStack, phases: Phases, *, unguarded: bool = Fals
     """The stack with settings, secrets, a running account and running providers."""
     settings = emulated.copy_settings()
     url = _account(emulated, settings, phases)
-    with emulated.at_work(url) as there:
+    cluster = _cluster(emulated, settings, phases)
+    with emulated.at_work(url, cluster) as there:
         with phases.phase("settings") as phase:
             stack = there.create_or_select()
             made = emulated.generate_missing(there, settings, phase.doing)
@@ -144,6 +146,24 @@ def _account(emulated: EmulatedStack, settings: Settings, phases: Phases) -> str
         phase.doing("starting the emulated account")
         url = account.start(settings.account_id or "123456789012")
         phase.outcome = f"emulated at {url}"
+    return url
+
+
+def _cluster(emulated: EmulatedStack, settings: Settings, phases: Phases) -> str:
+    """The URL of the running cluster of a stack on Kubernetes; "" of any other.
+
+    One that died is started again with what was in it. A stack that left Kubernetes keeps its cluster until it is down.
+    """
+    cluster = emulated.cluster
+    if cluster.url or settings.platform != "kubernetes":
+        return cluster.url
+    with phases.phase("cluster") as phase:
+        if cluster.needs_building():
+            phase.doing("building Kubernetes from Go modules, once: about 15 minutes of one core")
+        else:
+            phase.doing("starting the emulated Kubernetes")
+        url = cluster.start()
+        phase.outcome = f"Kubernetes at {url}, its nodes played by kwok"
     return url
 
 

@@ -18,31 +18,34 @@ ATTACH = "PULUMI_DEBUG_PROVIDERS"
 
 
 @contextmanager
-def providers(endpoints: Mapping[str, str], log_folder: Path) -> Iterator[str]:
+def providers(endpoints: Mapping[str, str], log_folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
     """Run a provider for each package; yields what PULUMI_DEBUG_PROVIDERS has to be.
 
     Args:
         endpoints: package -> URL of what it speaks to, "" where it needs none.
         log_folder: gets `<package>.log`.
+        variables: of the processes, beside those they inherit.
 
     Raises:
         OperationError: one did not start.
     """
     log_folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
-        started = {name: running.enter_context(_process(name, url, log_folder)) for name, url in endpoints.items()}
+        started = {
+            name: running.enter_context(_process(name, url, log_folder, variables)) for name, url in endpoints.items()
+        }
         ports = {name: _port(name, process, log_folder) for name, process in started.items()}
         yield ",".join(f"{name}:{port}" for name, port in ports.items())
 
 
 @contextmanager
-def _process(name: str, url: str, log_folder: Path) -> Iterator[subprocess.Popen[str]]:
+def _process(name: str, url: str, log_folder: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-P", "-m", "providers", name, *(["--endpoint", url] if url else [])]
     with (log_folder / f"{name}.log").open("wb") as log:
         process = subprocess.Popen(
             command,
             cwd=ROOT,
-            env=without_own_account(os.environ),
+            env={**without_own_account(os.environ), **variables},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,

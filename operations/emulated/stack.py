@@ -18,6 +18,7 @@ import yaml
 from components.settings import NAMESPACE, Settings, SettingsError
 from operations.checkout import ROOT, State
 from operations.emulated.account import Account, without_own_account
+from operations.emulated.cluster import EmulatedCluster
 from operations.emulated.provider_processes import ATTACH, providers
 from operations.engine_errors import with_our_commands
 from operations.engines import ensure_passphrase
@@ -69,6 +70,10 @@ class EmulatedStack:
     @property
     def account(self) -> Account:
         return Account(self.state.folder / "account")
+
+    @property
+    def cluster(self) -> EmulatedCluster:
+        return EmulatedCluster(self.state.folder / "cluster")
 
     def exists(self) -> bool:
         return self.state.has_checkpoint(self.name)
@@ -130,17 +135,22 @@ class EmulatedStack:
         return len(missing)
 
     @contextmanager
-    def at_work(self, endpoint: str) -> Iterator[Opened]:
+    def at_work(self, endpoint: str, cluster: str = "") -> Iterator[Opened]:
         """The stack's workspace with its providers running beside it.
 
         Args:
             endpoint: URL of the emulated account.
+            cluster: URL of the emulated Kubernetes; "" for a stack that has none.
         """
         isolate()
         endpoints = dict.fromkeys(PACKAGES, "") | {"aws": endpoint}
-        # Started by whoever declares a cluster on this machine; here nobody has.
-        endpoints.pop("kubernetes")
-        with providers(endpoints, self.state.folder / "logs") as attached:
+        variables = {}
+        if cluster:
+            endpoints["kubernetes"] = cluster
+            variables["KUBECONFIG"] = str(self.cluster.kubeconfig)
+        else:
+            endpoints.pop("kubernetes")
+        with providers(endpoints, self.state.folder / "logs", variables) as attached:
             yield opened(self.name, self.state, folder=self.project, extra={ATTACH: attached})
 
     def opened(self) -> Opened:
