@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from providers.aws.kind import Kind, Op, Tagging, Wait
+from providers.aws.kind import Kind, More, Op, Tagging, Wait
 
 TAGGING = Tagging(
     add=Op("tag_resource", {"resourceArn": "$arn", "tags": "$tags"}),
@@ -28,6 +28,17 @@ def _cluster(scope: dict[str, Any]) -> None:
         scope["encrypted"] = [{"provider": {"keyArn": given["provider"]["keyArn"]}, "resources": given["resources"]}]
 
 
+def _own_group(scope: Any) -> str:
+    """The group EKS makes for a cluster, which moto does not: it is made beside it and told as EKS tells it."""
+    return f"eks-cluster-sg-{scope['name']}"
+
+
+_VPC = (
+    "ClusterGroup && {subnetIds: resourcesVpcConfig.subnetIds, vpcId: ClusterVpc, "
+    "endpointPrivateAccess: resourcesVpcConfig.endpointPrivateAccess, "
+    "endpointPublicAccess: resourcesVpcConfig.endpointPublicAccess, clusterSecurityGroupId: ClusterGroup}"
+)
+
 CLUSTER = Kind(
     type="aws:eks/cluster:Cluster",
     service="eks",
@@ -45,11 +56,50 @@ CLUSTER = Kind(
     ),
     read=Op("describe_cluster", {"name": "$id"}),
     at="cluster",
+    more=(
+        More(
+            Op(
+                "describe_subnets",
+                {"SubnetIds": lambda scope: list(scope["resourcesVpcConfig"]["subnetIds"])[:1]},
+                service="ec2",
+            ),
+            "Subnets[0].VpcId",
+            "ClusterVpc",
+        ),
+        More(
+            Op(
+                "describe_security_groups",
+                {"Filters": lambda scope: [{"Name": "group-name", "Values": [_own_group(scope)]}]},
+                service="ec2",
+            ),
+            "SecurityGroups[0].GroupId",
+            "ClusterGroup",
+        ),
+    ),
+    after=(
+        Op(
+            "create_security_group",
+            {
+                "GroupName": _own_group,
+                "Description": "EKS created security group applied to ENI of control plane and nodes",
+                "VpcId": lambda scope: scope["see"]()["ClusterVpc"],
+            },
+            service="ec2",
+        ),
+    ),
+    before_delete=(
+        Op(
+            lambda scope: "delete_security_group" if scope["see"]().get("ClusterGroup") else "",
+            {"GroupId": lambda scope: scope["see"]()["ClusterGroup"]},
+            service="ec2",
+        ),
+    ),
     delete=Op("delete_cluster", {"name": "$id"}),
     id="cluster.name",
     prepare=_cluster,
     outputs={
         "arn": "arn",
+        "vpcConfig": _VPC,
         "endpoint": "endpoint",
         "status": "status",
         "platformVersion": "platformVersion",
