@@ -17,6 +17,7 @@ from kubernetes import client, config
 from kubernetes.client.exceptions import ApiException
 from kubernetes.dynamic import DynamicClient
 from kubernetes.dynamic.exceptions import DynamicApiError, NotFoundError, ResourceNotFoundError
+from urllib3.exceptions import HTTPError
 
 from providers.base.loopback import require_loopback
 from providers.base.provider import ProviderError
@@ -125,13 +126,37 @@ class Cluster:
         warnings.sort(key=lambda event: str(event.get("lastTimestamp") or event.get("eventTime") or ""))
         return [str(event.get("message", "")).strip() for event in warnings]
 
+    def is_ready(self) -> bool:
+        """Whether the API server says that it is, everything it starts with included."""
+        try:
+            self._api.call_api(
+                "/readyz",
+                "GET",
+                response_type="str",
+                auth_settings=["BearerToken"],
+                _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
+            )
+        except (ApiException, HTTPError, OSError):
+            # Until then it refuses connections, or whoever asks.
+            return False
+        return True
+
     def _resource(self, kind: Kind) -> Any:
-        if self._dynamic is None:
+        try:
+            return self._found(kind)
+        except MissingKindError:
+            # A definition may have come since the server was asked what it serves.
+            self._dynamic = None
+            return self._found(kind)
+
+    def _found(self, kind: Kind) -> Any:
+        dynamic = self._dynamic
+        if dynamic is None:
             # The client's own cache is a file of the machine's, shared by all servers that ever had this address.
             with tempfile.TemporaryDirectory(prefix="railyard-discovery-") as folder:
-                self._dynamic = DynamicClient(self._api, cache_file=str(Path(folder) / "discovery.json"))
+                dynamic = self._dynamic = DynamicClient(self._api, cache_file=str(Path(folder) / "discovery.json"))
         try:
-            return self._dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
+            return dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
         except ResourceNotFoundError as error:
             raise MissingKindError(
                 f"the API server does not know {kind.kind} of {kind.api_version}: "
@@ -148,7 +173,7 @@ def explained(urn: str, doing: str) -> Iterator[None]:
         raise ProviderError(f"{urn}: {error}") from None
     except (DynamicApiError, ApiException) as error:
         raise ProviderError(f"{urn}: the API server refused to {doing} it: {reason(error)}") from None
-    except OSError as error:
+    except (HTTPError, OSError) as error:
         raise ProviderError(f"{urn}: the API server did not answer when asked to {doing} it: {error}") from None
 
 

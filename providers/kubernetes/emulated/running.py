@@ -86,7 +86,7 @@ class Running:
         self._wait("etcd", lambda: _listens(ports["etcd"]))
         self._run("kube-apiserver", _api_server(ports, secret))
         cluster = Cluster(files.kubeconfig.read_text(encoding="utf-8"))
-        self._wait("kube-apiserver", lambda: _answers(cluster))
+        self._wait("kube-apiserver", cluster.is_ready)
         self._run("kube-controller-manager", _controller_manager(configs, secret))
         self._run("kube-scheduler", ["--kubeconfig", configs["system:kube-scheduler"], *_ALONE])
         self._run("kwok", _kwok(configs, ports, self._programs))
@@ -195,6 +195,8 @@ def _api_server(ports: dict[str, int], secret: Credentials) -> list[str]:
         "--anonymous-auth=false",
         "--authorization-mode=RBAC",
         "--allow-privileged=false",
+        # Its set-up gives a busy machine half a minute, and ends the server after that.
+        "--enable-priority-and-fairness=false",
         f"--service-cluster-ip-range={SERVICE_NETWORK}",
         "--service-account-issuer=https://kubernetes.default.svc",
         f"--service-account-key-file={secret.account_key}",
@@ -247,14 +249,6 @@ def _furnished(cluster: Cluster) -> bool:
         if condition["type"] == "Ready" and condition["status"] == "True"
     ]
     return len(ready) >= NODES and cluster.get(Kind("v1", "ServiceAccount"), "default", "default") is not None
-
-
-def _answers(cluster: Cluster) -> bool:
-    try:
-        return cluster.get(Kind("v1", "Namespace"), "kube-system", "") is not None
-    except Exception:
-        # Until it is ready it refuses connections, or whoever asks.
-        return False
 
 
 def _die_with_parent() -> None:
