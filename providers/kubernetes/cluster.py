@@ -129,17 +129,16 @@ class Cluster:
     def is_ready(self) -> bool:
         """Whether the API server says that it is, everything it starts with included."""
         try:
-            self._api.call_api(
-                "/readyz",
+            answer = self._api.call_api(
                 "GET",
-                response_type="str",
-                auth_settings=["BearerToken"],
+                f"{self.server}/readyz",
+                header_params={"authorization": self._api.configuration.auth_settings()["BearerToken"]["value"]},
                 _request_timeout=(CONNECT_SECONDS, READ_SECONDS),
             )
         except (ApiException, HTTPError, OSError):
             # Until then it refuses connections, or whoever asks.
             return False
-        return True
+        return bool(answer.status == 200)
 
     def _resource(self, kind: Kind) -> Any:
         try:
