@@ -7,6 +7,7 @@ import contextlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -60,6 +61,9 @@ class Cluster:
         settings.proxy = None
         self._api = client.ApiClient(settings)
         self._dynamic: DynamicClient | None = None
+        self._lock = threading.Lock()
+        self._folder = tempfile.TemporaryDirectory(prefix="railyard-discovery-", ignore_cleanup_errors=True)
+        self._discoveries = 0
 
     def apply(
         self, kind: Kind, manifest: Properties, manager: str, *, dry_run: bool = False, force: bool = False
@@ -142,20 +146,24 @@ class Cluster:
 
     def _resource(self, kind: Kind) -> Any:
         try:
-            return self._found(kind)
+            return self._found(kind, self._client(None))
         except MissingKindError:
             # A definition may have come since the server was asked what it serves.
-            self._dynamic = None
-            return self._found(kind)
+            return self._found(kind, self._client(self._dynamic))
 
-    def _found(self, kind: Kind) -> Any:
-        dynamic = self._dynamic
-        if dynamic is None:
-            # The client's own cache is a file of the machine's, shared by all servers that ever had this address.
-            with tempfile.TemporaryDirectory(prefix="railyard-discovery-") as folder:
-                dynamic = self._dynamic = DynamicClient(self._api, cache_file=str(Path(folder) / "discovery.json"))
+    def _client(self, stale: DynamicClient | None) -> DynamicClient:
+        """The client that knows what the server serves; asked anew when it is the `stale` one."""
+        with self._lock:
+            if self._dynamic is None or self._dynamic is stale:
+                self._discoveries += 1
+                # The client's own place for it is a file of the machine's, shared by all servers of this address.
+                file = Path(self._folder.name) / f"{self._discoveries}.json"
+                self._dynamic = DynamicClient(self._api, cache_file=str(file))
+            return self._dynamic
+
+    def _found(self, kind: Kind, known: DynamicClient) -> Any:
         try:
-            return dynamic.resources.get(api_version=kind.api_version, kind=kind.kind)
+            return known.resources.get(api_version=kind.api_version, kind=kind.kind)
         except ResourceNotFoundError as error:
             raise MissingKindError(
                 f"the API server does not know {kind.kind} of {kind.api_version}: "
