@@ -18,7 +18,9 @@ ATTACH = "PULUMI_DEBUG_PROVIDERS"
 
 
 @contextmanager
-def providers(endpoints: Mapping[str, str], log_folder: Path, variables: Mapping[str, str]) -> Iterator[str]:
+def providers(
+    endpoints: Mapping[str, str], log_folder: Path, variables: Mapping[str, str] | None = None
+) -> Iterator[str]:
     """Run a provider for each package; yields what PULUMI_DEBUG_PROVIDERS has to be.
 
     Args:
@@ -32,7 +34,8 @@ def providers(endpoints: Mapping[str, str], log_folder: Path, variables: Mapping
     log_folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as running:
         started = {
-            name: running.enter_context(_process(name, url, log_folder, variables)) for name, url in endpoints.items()
+            name: running.enter_context(_process(name, url, log_folder, variables or {}))
+            for name, url in endpoints.items()
         }
         ports = {name: _port(name, process, log_folder) for name, process in started.items()}
         yield ",".join(f"{name}:{port}" for name, port in ports.items())
