@@ -127,6 +127,9 @@ class Settings(SafetySettings, ReturnSettings):
     lnd_pay_macaroon: SecretStr | None = Field(None, description="Pay macaroon in hex; worker only.")
     lnd_pay_macaroon_path: Path | None = Field(None, description="File of the pay macaroon; worker only.")
 
+    lnd_backup_store: str = Field("", description="Channel backups: s3://bucket/prefix or a folder; none when empty.")
+    lnd_backup_s3_endpoint: str = Field("", description="Another service with S3's API; AWS when empty.")
+
     esplora_url: str = Field("", description="Base URL of Esplora's API; the on-chain rail is off when empty.")
     onchain_descriptor: SecretStr | None = Field(None, description="Public descriptor of the wallet, .../<0;1>/*.")
     onchain_signing_descriptor: SecretStr | None = Field(None, description="It with the private key; worker only.")

@@ -32,6 +32,8 @@ REQUIRED = {
     "/lnrpc.Lightning/WalletBalance": Op("onchain", "read"),
     "/lnrpc.Lightning/ChannelBalance": Op("offchain", "read"),
     "/lnrpc.Lightning/ListChannels": Op("offchain", "read"),
+    "/lnrpc.Lightning/ExportAllChannelBackups": Op("offchain", "read"),
+    "/lnrpc.Lightning/VerifyChanBackup": Op("offchain", "read"),
     "/lnrpc.Lightning/NewAddress": Op("address", "write"),
     "/lnrpc.Lightning/AddInvoice": Op("invoices", "write"),
     "/lnrpc.Lightning/LookupInvoice": Op("invoices", "read"),

@@ -7,11 +7,14 @@ import hashlib
 import os
 from collections.abc import AsyncIterator, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
+from payments.rails.lnd.backup_stores import FolderStore
+from payments.rails.lnd.backups import Drill
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import MacaroonFile, PinnedCertificate
 from payments.rails.lnd.rail import LndRail
@@ -219,3 +222,20 @@ async def test_the_node_goes_down_and_comes_back(
     again = await rail.look_up(prepared)
     assert (again.state, again.proof["not_found"]) == (OutcomeState.UNKNOWN, True)
     assert (await rail.submit(prepared)).state is OutcomeState.SUCCEEDED
+
+
+async def test_channel_backups_are_stored_on_change_and_tried(rail: LndRail, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path / "backups")
+    assert (await rail.try_backup(store)).reason == "there is no backup of this node"
+    assert await rail.keep_backup(store) is True
+    assert await rail.keep_backup(store) is False, "the channels are the same, whatever the bytes"
+    (name,) = await store.names("")
+    assert await rail.try_backup(store) == Drill(True, "", name)
+    file = tmp_path / "backups" / name
+    whole = file.read_bytes()
+    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    assert (await rail.try_backup(store)).reason == "the node cannot read the newest backup"
+    file.rename(file.with_name("20990101T000000.000000Z-0000000000000000.multi"))
+    file.with_name("20990101T000000.000000Z-0000000000000000.multi").write_bytes(whole)
+    assert "other channels" in (await rail.try_backup(store)).reason
+    assert await rail.keep_backup(store) is True

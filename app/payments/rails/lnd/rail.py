@@ -6,6 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from payments.rails.lnd import backups
+from payments.rails.lnd.backup_stores import BackupStore
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import RAIL, LndAccessError
@@ -78,6 +80,7 @@ class LndRail:
     def __init__(self, config: LndConfig, *, clock: Callable[[], datetime] = _utc_now) -> None:
         certificate = PinnedCertificate(config.tls_certificate)
         self._config = config
+        self._clock = clock
         self._client = LndClient(config.url, certificate=certificate, macaroon=config.invoice_macaroon)
         self._invoices = InvoiceDesk(self._client, network=config.network, clock=clock)
         self.holds = HoldDesk(self._client, clock=clock)
@@ -188,13 +191,26 @@ class LndRail:
         """Settled invoices by settle_index, as `InvoiceDesk.arrivals`."""
         return self._invoices.arrivals(cursor)
 
+    # ---- keeping
+
+    async def keep_backup(self, store: BackupStore) -> bool:
+        """As `backups.keep`. Takes the pay macaroon. Raises RailError, StoreError."""
+        return await backups.keep(self._worker_client(), store, now=self._clock())
+
+    async def try_backup(self, store: BackupStore) -> backups.Drill:
+        """As `backups.drill`. Takes the pay macaroon. Raises RailError, StoreError."""
+        return await backups.drill(self._worker_client(), store)
+
+    def _worker_client(self) -> LndClient:
+        if self._pay_client is None:
+            raise RailRefusedError("Only the worker may read the node's channels.", rail=RAIL)
+        return self._pay_client
+
     # ---- paying
 
     async def liquidity(self) -> Liquidity:
         """What can be sent and received now. Takes the pay macaroon. Raises RailError."""
-        if self._pay_client is None:
-            raise RailRefusedError("Only the worker may read the node's balances.", rail=RAIL)
-        return await read_liquidity(self._pay_client)
+        return await read_liquidity(self._worker_client())
 
     def decode(self, payment_request: str) -> DecodedRequest:
         """Reads an invoice without the network, in about 0.1 ms. Raises InvalidRequestError."""

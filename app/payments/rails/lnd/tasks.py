@@ -1,10 +1,14 @@
-"""The worker's duty for Lightning: publish what the node can send and receive, and what forced closings lock up."""
+"""The worker's duties for Lightning: publish what the node can send and receive, and keep its channel backups."""
 
 from __future__ import annotations
 
-from prometheus_client import Gauge
+import os
+
+import structlog
+from prometheus_client import Counter, Gauge
 
 from payments.core import Core
+from payments.rails.lnd.backup_stores import BackupStore, StoreError, store_of
 from payments.rails.lnd.rail import LndRail
 from payments.rails.protocol import RailError
 from payments.worker.work import Duty
@@ -35,4 +39,71 @@ async def measure_liquidity(core: Core) -> None:
     CHANNELS.labels("force_closing").set(found.force_closing_channels)
 
 
-DUTIES = (Duty("lnd.liquidity", EVERY_SECONDS, measure_liquidity),)
+BACKUP_EVERY_SECONDS = 10.0
+DRILL_EVERY_SECONDS = 86_400.0
+BACKUPS = Counter("lnd_channel_backups_total", "Static channel backups, stored or failed.", ["outcome"])
+BACKUP_CHECKED_AT = Gauge(
+    "lnd_channel_backup_checked_at_seconds",
+    "When the newest stored backup was last seen to have all channels, Unix seconds.",
+    multiprocess_mode="livemax",
+)
+BACKUP_USABLE = Gauge(
+    "lnd_channel_backup_usable",
+    "1: the last drill could use the newest backup; 0: it could not.",
+    multiprocess_mode="livemin",
+)
+_log = structlog.get_logger(__name__)
+
+
+def _backups(core: Core) -> tuple[LndRail, BackupStore] | None:
+    rail = core.rails.get("lnd")
+    region = os.environ.get("AWS_REGION", os.environ.get("AWS_DEFAULT_REGION", ""))
+    settings = core.settings
+    store = store_of(settings.lnd_backup_store, region=region, endpoint=settings.lnd_backup_s3_endpoint)
+    return (rail, store) if isinstance(rail, LndRail) and rail.can_pay and store is not None else None
+
+
+async def keep_backup(core: Core) -> None:
+    """Store a static channel backup when the channels changed."""
+    found = _backups(core)
+    if found is None:
+        return
+    rail, store = found
+    try:
+        stored = await rail.keep_backup(store)
+    except RailError:
+        return  # /ready tells that the node is away
+    except StoreError as error:
+        BACKUPS.labels("failed").inc()
+        _log.error("a channel backup was not stored", error=str(error))
+        return
+    BACKUP_CHECKED_AT.set(core.clock.now().timestamp())
+    if stored:
+        BACKUPS.labels("stored").inc()
+
+
+async def drill_backup(core: Core) -> None:
+    """Try the newest backup against the node, every day."""
+    found = _backups(core)
+    if found is None:
+        return
+    rail, store = found
+    await keep_backup(core)
+    try:
+        result = await rail.try_backup(store)
+    except RailError:
+        return
+    except StoreError as error:
+        BACKUP_USABLE.set(0)
+        _log.error("the channel backup cannot be tried", error=str(error))
+        return
+    BACKUP_USABLE.set(int(result.is_usable))
+    if not result.is_usable:
+        _log.error("the newest channel backup is of no use", name=result.name, reason=result.reason)
+
+
+DUTIES = (
+    Duty("lnd.liquidity", EVERY_SECONDS, measure_liquidity),
+    Duty("lnd.channel_backup", BACKUP_EVERY_SECONDS, keep_backup),
+    Duty("lnd.backup_drill", DRILL_EVERY_SECONDS, drill_backup),
+)
