@@ -75,7 +75,9 @@ class AwsProvider:
         defaults = [name for name in kind.defaults if name not in new]
         if kind.autoname and kind.autoname not in new and f"{kind.autoname}Prefix" not in new:
             kept = kind.autoname in (old.get("__defaults") or [])
-            inputs[kind.autoname] = old[kind.autoname] if kept else _named(kind, resource.name, seed)
+            if not kept and len(resource.name) + 1 + _HEX_DIGITS > kind.name_limit:
+                return Checked(inputs, [(kind.autoname, _too_long(resource.name, kind.name_limit))])
+            inputs[kind.autoname] = old[kind.autoname] if kept else _named(resource.name, seed)
             defaults.append(kind.autoname)
         inputs["__defaults"] = sorted(defaults)
         return Checked(inputs)
@@ -149,10 +151,18 @@ class AwsProvider:
         return Lifecycle(self._account, kind, resource.urn, region, self._default_tags)
 
 
-def _named(kind: Kind, name: str, seed: bytes) -> str:
+def _too_long(name: str, limit: int) -> str:
+    """As the real provider refuses it; it cuts nothing off."""
+    return (
+        f"is not given, and '{name}-' plus {_HEX_DIGITS} random characters is longer than the {limit} allowed: "
+        "give a name, or the resource a shorter one"
+    )
+
+
+def _named(name: str, seed: bytes) -> str:
     """The resource's name with random digits, the same for the same seed, as the real provider names things."""
     digits = random.Random(seed).randbytes(_HEX_DIGITS).hex()[:_HEX_DIGITS]  # noqa: S311 - a name, not a secret
-    return f"{name[: kind.name_limit - _HEX_DIGITS - 1]}-{digits}"
+    return f"{name}-{digits}"
 
 
 def _decoded(value: Any) -> Any:
