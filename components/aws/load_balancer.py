@@ -136,7 +136,8 @@ class LoadBalancer(pulumi.ComponentResource):
     def _load_balancer(self, log_bucket: pulumi.Output[str]) -> aws.lb.LoadBalancer:
         args = self._args
         return aws.lb.LoadBalancer(
-            f"{self._name}-alb",
+            # 32 characters are all that its name may have, eight of them the provider's own.
+            f"{pulumi.get_stack()}-alb",
             load_balancer_type="application",
             internal=False,
             security_groups=[args.security_group_id],
@@ -157,7 +158,7 @@ class LoadBalancer(pulumi.ComponentResource):
     def _target_group(self, slot: str) -> aws.lb.TargetGroup:
         args = self._args
         return aws.lb.TargetGroup(
-            f"{self._name}-{slot}",
+            f"{pulumi.get_stack()}-{slot}",
             vpc_id=args.vpc_id,
             port=args.port,
             protocol="HTTP",
