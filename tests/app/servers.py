@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import secrets
 import shutil
@@ -10,7 +11,7 @@ import socket
 import subprocess
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -35,6 +36,16 @@ class PostgresServer:
 
     port: int
     process: subprocess.Popen[bytes]
+    start: Callable[[], subprocess.Popen[bytes]] | None = None
+
+    def restarted(self) -> PostgresServer:
+        """The server after a crash: stopped at once, without a checkpoint, and started on what was durable."""
+        assert self.start is not None
+        stop(self.process, signal.SIGQUIT)
+        server = dataclasses.replace(self, process=self.start())
+        wait_for_port(server.process, self.port, "PostgreSQL")
+        _wait_until_it_answers(server)
+        return server
 
     def url(self, role: str, database: str) -> str:
         return f"postgresql://{role}:{role}-word@127.0.0.1:{self.port}/{database}"
@@ -142,17 +153,21 @@ def postgres(*, fsync: bool = False) -> Iterator[PostgresServer]:
         "log_min_messages": "fatal",
     }
     arguments = [f"--{name}={value}" for name, value in options.items()]
-    process = subprocess.Popen(
-        [str(programs / "postgres"), "-D", str(folder / "data"), *arguments],
-        stdout=subprocess.DEVNULL,
-        stderr=(folder / "log").open("wb"),
-        cwd=folder,
-        user=identity,
-        group=group,
-    )
+
+    def start() -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [str(programs / "postgres"), "-D", str(folder / "data"), *arguments],
+            stdout=subprocess.DEVNULL,
+            stderr=(folder / "log").open("ab"),
+            cwd=folder,
+            user=identity,
+            group=group,
+        )
+
+    process = start()
     try:
         wait_for_port(process, port, "PostgreSQL")
-        server = PostgresServer(port, process)
+        server = PostgresServer(port, process, start)
         _wait_until_it_answers(server)
         for role in ROLES:
             server.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{role}-word'")

@@ -33,7 +33,7 @@ def _start(
     )
 
 
-def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 30) -> dict[str, Any]:
+def wait_for_http(url: str, process: subprocess.Popen[bytes], log: Path, seconds: float = 120) -> dict[str, Any]:
     """The JSON of `url` once it answers 200."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:

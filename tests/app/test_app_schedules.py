@@ -18,7 +18,8 @@ from payments.payouts import service
 from payments.rails.protocol import Outcome, OutcomeState, PayingRail, PreparedPayment
 from tests.app.conftest import RedisServer, TestDatabase, core_for, settings_for
 from tests.app.memory_rail import MemoryRail
-from tests.app.world import SCHEDULES, Step, World
+from tests.app.world import World
+from tests.app.world_steps import SCHEDULES, Step
 
 FAST = 120
 FULL = 10_000
@@ -88,7 +89,7 @@ SQL_MUTANTS = {
         "SELECT v_journal, payments.account_id(l.code, l.asset), l.asset, l.amount "
         "FROM unnest(p_codes, p_assets, p_amounts) AS l(code, asset, amount) WHERE l.amount <> 0; "
         "RETURN v_journal; END $$;"
-        "ALTER TABLE payments.arrivals DROP CONSTRAINT arrivals_pkey"
+        "ALTER TABLE payments.arrivals DROP CONSTRAINT arrivals_pkey CASCADE"
     ),
     "no lease": (
         "CREATE OR REPLACE FUNCTION payments.take_over_attempts(p_token uuid, p_lease_seconds double precision, "

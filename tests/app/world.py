@@ -12,9 +12,7 @@ import hashlib
 import itertools
 from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
-from typing import Any, Literal
-
-from hypothesis import strategies as st
+from typing import Any
 
 from payments.api_keys.schemas import Caller, Scope
 from payments.core import Core
@@ -34,78 +32,21 @@ from payments.rails.protocol import (
     RailRefusedError,
     RailUnavailableError,
 )
+from payments.refunds import service as refunds
+from payments.refunds.schemas import NewPayee, NewRefund, RefundState
+from payments.suspense import service as suspense
+from payments.suspense.schemas import Acceptance
+from payments.webhooks import repository as webhooks
 from payments.worker import registry
 from payments.worker.following import credit
 from payments.worker.sweeper import sweep_once
 from tests.app.conftest import fund
 from tests.app.interrupting import Interrupted, interrupt_at
 from tests.app.memory_rail import MemoryRail
+from tests.app.world_steps import LATE_SECONDS, Operation, Step, Trouble
 
 FUNDS = 10**7
 FEE = 7
-LATE_SECONDS = 0.01
-Trouble = Literal["none", "slow", "unavailable", "unknown_before", "unknown_after", "refused", "in_flight", "dead"]
-OperationKind = Literal["invoice", "accept", "send", "sweep", "arrive", "again"]
-
-
-@dataclass(frozen=True)
-class Operation:
-    """`subject` picks the key or the payment; `cut` is the await to cancel at, 0 for none; `late` begins in the middle
-    of the others."""
-
-    kind: OperationKind
-    subject: int
-    cut: int
-    amount: int = 1000
-    late: bool = False
-
-
-@dataclass(frozen=True)
-class Step:
-    """Operations at once, under one trouble of the rail; `time_passes` lets every lease run out afterwards."""
-
-    operations: tuple[Operation, ...]
-    trouble: Trouble
-    time_passes: bool
-
-
-OPERATIONS = st.builds(
-    Operation,
-    kind=st.sampled_from(("invoice", "accept", "send", "send", "send", "sweep", "sweep", "arrive", "again")),
-    subject=st.integers(0, 2),
-    cut=st.sampled_from((0, 0, 0, 0, 0, 0, 1, 2, 3, 4, 5, 6)),
-    amount=st.sampled_from((1000, 1000, 999, 1001)),
-    late=st.booleans(),
-)
-# Where a wrong lease or a missing index would show: two at once on one subject while the rail is slow.
-COLLISIONS = st.builds(
-    lambda pair, subject, trouble: Step(
-        (Operation(pair[0], subject, 0), Operation(pair[1], subject, 0, late=True)), trouble, time_passes=False
-    ),
-    pair=st.sampled_from((("send", "sweep"), ("send", "send"), ("invoice", "invoice"), ("arrive", "again"))),
-    subject=st.integers(0, 2),
-    trouble=st.sampled_from(("slow", "unknown_after")),
-)
-ANY_STEPS = st.builds(
-    Step,
-    operations=st.lists(OPERATIONS, min_size=2, max_size=5).map(tuple),
-    trouble=st.sampled_from(
-        (
-            "none",
-            "none",
-            "unavailable",
-            "unknown_before",
-            "unknown_after",
-            "unknown_after",
-            "refused",
-            "in_flight",
-            "dead",
-        )
-    ),
-    time_passes=st.booleans(),
-)
-STEPS = st.one_of(ANY_STEPS, COLLISIONS)
-SCHEDULES = st.lists(STEPS, min_size=3, max_size=8)
 
 
 class CountingRail(MemoryRail):
@@ -173,6 +114,7 @@ class World:
     answers: dict[str, bytes] = field(default_factory=dict)
     jobs: dict[str, Any] = field(default_factory=dict)
     arrivals: list[Arrival] = field(default_factory=list)
+    endpoint: Any = None
 
     @classmethod
     async def new(cls, core: Core) -> World:
@@ -183,7 +125,20 @@ class World:
         world = dataclasses.replace(core, rails={rail.name: rail})
         await fund(core, FUNDS, user=user)
         caller = Caller(str(core.clock.new_id()), user, "test", frozenset(Scope))
-        return cls(world, rail, caller, number)
+        made = cls(world, rail, caller, number)
+        async with core.database.statements() as transaction:
+            row = await webhooks.insert(
+                transaction,
+                endpoint_id=core.clock.new_id(),
+                user_id=user,
+                environment="test",
+                url="https://shop.example/hook",
+                description="",
+                event_types=[],
+                now=core.clock.now(),
+            )
+        made.endpoint = row["id"]
+        return made
 
     async def _answered(self, name: str, request: Coroutine[Any, Any, Any]) -> None:
         try:
@@ -241,6 +196,51 @@ class World:
         self.arrivals.append(arrival)
         await credit(self.core, self.rail.name, [arrival])
 
+    async def _key(self, route: str, name: str) -> Any:
+        return key_of_request(caller=self.caller, route=route, header=name, raw_body=b"", clock=self.core.clock)
+
+    async def _suspended(self, subject: int) -> Any:
+        found = await suspense.page(self.core, self.caller, state=None, before=None, limit=50)
+        return found[subject % len(found)] if found else None
+
+    async def take(self, subject: int) -> None:
+        """Accept an amount in suspense."""
+        found = await self._suspended(subject)
+        if found is not None:
+            key = await self._key("POST /s", str(found.id))
+            await self._answered(
+                f"take {found.id}", suspense.accept(self.core, self.caller, found.id, Acceptance(), key)
+            )
+
+    def _payee(self, of: str, amount: int) -> str:
+        rail_id = hashlib.sha256(f"{self.number}:{of}".encode()).hexdigest()
+        return f"pay:{rail_id}:{amount}:4102444800"
+
+    async def refund(self, subject: int) -> None:
+        """Give an amount in suspense back; every other one waits for its payee first."""
+        found = await self._suspended(subject)
+        if found is not None:
+            payee = self._payee(f"{found.id}:0", found.amount) if subject else None
+            new = NewRefund(suspenseId=found.id, payee=payee, maxFeeMsat=10)
+            key = await self._key("POST /r", f"{found.id}:{subject}")
+            await self._answered(f"refund {found.id}:{subject}", refunds.create(self.core, self.caller, new, key))
+
+    async def payee(self, subject: int) -> None:
+        """Give a refund that awaits its payee one."""
+        states = (RefundState.AWAITING_PAYEE,)
+        waiting = await refunds.page(self.core, self.caller, states=states, external_id=None, before=None, limit=50)
+        if waiting:
+            refund = waiting[subject % len(waiting)]
+            wish = NewPayee(payee=self._payee(f"{refund.id}:{refund.tries}", refund.amount), maxFeeMsat=10)
+            key = await self._key("POST /rp", f"{refund.id}:{refund.tries}")
+            await self._answered(
+                f"payee {refund.id}:{refund.tries}", refunds.give_payee(self.core, self.caller, refund.id, wish, key)
+            )
+
+    async def relay(self) -> None:
+        """Record events and make their deliveries; a job is sent by `send` here, so that it may come twice."""
+        await self.core.database.all("SELECT id FROM payments.take_outbox(500)", name="test")
+
     async def again(self) -> None:
         """The rail tells everything a second time."""
         if self.arrivals:
@@ -272,6 +272,10 @@ class World:
             "sweep": self.sweep,
             "arrive": lambda: self.arrive(operation.subject, operation.amount),
             "again": self.again,
+            "take": lambda: self.take(operation.subject),
+            "refund": lambda: self.refund(operation.subject),
+            "payee": lambda: self.payee(operation.subject),
+            "relay": self.relay,
         }
         return made[operation.kind]()
 
@@ -305,9 +309,17 @@ class World:
             await self.sweep()
             for name in list(self.answers):
                 kind, subject = name.split()
-                await (self.invoice if kind == "invoice" else self.accept)(int(subject))
-            for payment in range(3):
+                if kind in ("invoice", "payment"):
+                    await (self.invoice if kind == "invoice" else self.accept)(int(subject))
+            for payment in range(await self._payments()):
                 await self.send(payment)
+
+    async def _payments(self) -> int:
+        return int(
+            await self.core.database.value(
+                "SELECT count(*) FROM payments.payments WHERE user_id = %s", (self.caller.user_id,), name="test"
+            )
+        )
 
     async def check(self) -> None:
         """What must be true, whatever happened."""
@@ -327,6 +339,39 @@ class World:
             else:
                 assert row["state"] == "failed", f"{row['state']} though the rail paid nothing"
         await self._check_books(spent)
+        await self._check_refunds()
+        await self._check_webhooks()
+
+    async def _check_refunds(self) -> None:
+        """A refund is paid once and says so; an amount in suspense is taken or given back, never both."""
+        rows = await self.core.database.all(
+            "SELECT r.state, s.state AS suspense, (SELECT count(*) FROM payments.payments p "
+            "WHERE p.refund_id = r.id AND p.state = 'succeeded') AS paid "
+            "FROM payments.refunds r JOIN payments.suspense s ON s.id = r.suspense_id WHERE r.user_id = %s",
+            (self.caller.user_id,),
+            name="test",
+        )
+        for row in rows:
+            expected = {"succeeded": (1, "refunded"), "awaiting_payee": (0, "refunding")}
+            assert expected.get(row["state"]) == (row["paid"], row["suspense"]), dict(row)
+
+    async def _check_webhooks(self) -> None:
+        """Every event has one delivery to the endpoint, under the event's own id."""
+        while True:
+            await self.relay()
+            if not await self.core.database.value(
+                "SELECT count(*) FROM payments.outbox WHERE user_id = %s", (self.caller.user_id,), name="test"
+            ):
+                break
+        row = await self.core.database.one(
+            "SELECT (SELECT count(*) FROM payments.events WHERE user_id = %s) AS events, "
+            "count(*) AS deliveries, count(DISTINCT event_id) AS different "
+            "FROM payments.webhook_deliveries WHERE endpoint_id = %s",
+            (self.caller.user_id, self.endpoint),
+            name="test",
+        )
+        assert row is not None
+        assert row["events"] == row["deliveries"] == row["different"] > 0
 
     async def _check_books(self, spent: int) -> None:
         arrived = sum(arrival.amount for arrival in self.arrivals)
