@@ -21,7 +21,7 @@ from tests.app.memory_rail import MemoryRail
 from tests.app.world import World
 from tests.app.world_steps import SCHEDULES, Step
 
-FAST = 120
+FAST = 90
 FULL = 10_000
 MUTANT = 50
 
