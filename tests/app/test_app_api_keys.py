@@ -86,6 +86,20 @@ class TestMaking:
         await core.close()
         assert statuses == [401, 200]
 
+    async def test_an_unlimited_key_is_not_locked_out_while_it_is_looked_up_again(
+        self, database: TestDatabase, own_redis: RedisServer, rail: MemoryRail, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        core = core_for(settings_for(database, own_redis.url, public_rate_limit=5), rail)
+        await core.start()
+        try:
+            made = await new_key(core)
+            monkeypatch.setattr("payments.api_keys.service.CACHE_SECONDS", 0.0)
+            async with client_of(core, **{"x-api-key": made["key"]}) as client:
+                statuses = [(await client.get("/v1/invoices")).status_code for _ in range(20)]
+        finally:
+            await core.close()
+        assert statuses == [200] * 20
+
     async def test_fifty_at_once_with_one_idempotency_key_make_one_key(
         self, admin: httpx.AsyncClient, core: Core
     ) -> None:

@@ -75,6 +75,12 @@ class KeyRing:
             return None
         return cached.caller
 
+    def lifts_limits(self, key: str) -> bool:
+        """Whether `key` had no limits when it was last looked up, a minute ago at most. While it is looked up again
+        its requests do not use up the limit of their address: that would lock it out."""
+        cached = self._seen.get(self.digest(key))
+        return cached is not None and cached.caller.unlimited and time.monotonic() < cached.stale_at + 60
+
     async def authenticate(self, key: str) -> Caller:
         """The caller of `key`.
 
@@ -98,6 +104,7 @@ class KeyRing:
         # A key without limits belongs to a demonstration: a database copied from a local stack must not open this one.
         demo = row is not None and row["unlimited"] and not self._allows_demo_keys
         if row is None or row["revoked"] or expired or demo:
+            self._seen.pop(digests[0], None)
             raise Unauthorized("The API key is not valid: unknown, revoked or expired.")
         scopes = frozenset(Scope) if Scope.ADMIN in row["permissions"] else frozenset(row["permissions"])
         caller = Caller(str(row["id"]), row["user_id"], row["environment"], scopes, row["unlimited"])

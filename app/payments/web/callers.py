@@ -101,7 +101,7 @@ class Admission:
         key, authorization = request.headers.get("x-api-key"), request.headers.get("authorization")
         assert core.key_ring is not None
         known = core.key_ring.recognised(key) if key and not authorization else None
-        if known is None or not known.unlimited:
+        if not (key and core.key_ring.lifts_limits(key)):
             await core.limiter.take([self._by_address(core, address_of(request))], self.without_redis)
         caller = known or await _authenticated(core, key, authorization)
         if not caller.unlimited:

@@ -7,12 +7,15 @@ from typing import Any
 
 import pytest
 
-from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile
+from payments.rails.lnd.client import LndClient
+from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, PinnedCertificate
 from payments.rails.lnd.errors import LndConfigError
 from payments.rails.protocol import (
     Health,
     RailUnavailableError,
 )
+from payments.upstreams.breaker import Breaker, BreakerState
+from tests.app.conftest import free_port
 from tests.app.rails.lnd_orders import (
     INFO,
     INVOICE_MACAROON,
@@ -168,3 +171,27 @@ class TestHealth:
             start = time.monotonic()
             assert (await rail.health()).health is Health.DOWN
         assert time.monotonic() - start < 4
+
+
+async def test_a_node_that_does_not_answer_is_left_alone_for_a_while_and_then_tried_once(
+    script: Any, tmp_path: Path
+) -> None:
+    now = 0.0
+    breaker = Breaker("lnd", failures=2, rest_seconds=10, now=lambda: now, spread=lambda: 0.0)
+    script.write_certificate(tmp_path)
+    client = LndClient(
+        f"https://127.0.0.1:{free_port()}",
+        certificate=PinnedCertificate(tmp_path / "tls.cert"),
+        macaroon=GivenMacaroon("00", setting="LND_MACAROON"),
+        breaker=breaker,
+    )
+    await client.start()
+    for said in ("not reached", "not reached", "left alone", "left alone"):
+        with pytest.raises(RailUnavailableError, match=said) as caught:
+            await client.get("/v1/getinfo")
+    assert caught.value.retry_after_seconds == 10
+    now = 10.0
+    with pytest.raises(RailUnavailableError, match="not reached"):
+        await client.post("/v1/invoices", {})
+    assert breaker.state is BreakerState.OPEN
+    await client.close()

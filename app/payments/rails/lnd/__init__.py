@@ -42,6 +42,8 @@ def build(settings: Settings, role: str) -> LndRail | None:
             network=settings.bitcoin_network,
             max_payment_msat=settings.max_payment_msat,
             max_fee_msat=settings.max_fee_msat,
+            breaker_failures=settings.breaker_failures,
+            breaker_rest_seconds=settings.breaker_rest_seconds,
         )
         return LndRail(config)
     except LndConfigError as error:

@@ -14,6 +14,7 @@ import orjson
 
 from payments.rails.lnd.credentials import MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import (
+    RAIL,
     LndAccessError,
     LndConfigError,
     LndOutcomeUnknownError,
@@ -21,10 +22,11 @@ from payments.rails.lnd.errors import (
     answer_error,
 )
 from payments.rails.protocol import RailError
+from payments.upstreams.breaker import Breaker, BreakerOpenError
+from payments.upstreams.session import CONNECTIONS_PER_HOST, IDLE_SECONDS
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
-CONNECTIONS_PER_HOST: Final = 10
 STREAMS_PER_HOST: Final = 200
 MACAROON_HEADER: Final = "Grpc-Metadata-macaroon"
 
@@ -38,14 +40,18 @@ class LndClient:
         url: https address of the REST interface.
         certificate: the pin.
         macaroon: rights of every call made here.
+        breaker: of the node, shared by all of its clients; one of its own when absent.
     """
 
-    def __init__(self, url: str, *, certificate: PinnedCertificate, macaroon: MacaroonSource) -> None:
+    def __init__(
+        self, url: str, *, certificate: PinnedCertificate, macaroon: MacaroonSource, breaker: Breaker | None = None
+    ) -> None:
         if urlsplit(url).scheme != "https" or not urlsplit(url).hostname:
             raise LndConfigError("LND_URL must be an https address such as https://127.0.0.1:8080.")
         self._url = url.rstrip("/")
         self._certificate = certificate
         self._macaroon = macaroon
+        self._breaker = breaker or Breaker(RAIL)
         self._calls: aiohttp.ClientSession | None = None
         self._streams: aiohttp.ClientSession | None = None
 
@@ -98,6 +104,7 @@ class LndClient:
         timeout_seconds: float,
     ) -> dict[str, Any]:
         assert self._calls is not None, "start() first"
+        self._admit()
         try:
             async with self._calls.request(
                 method,
@@ -107,8 +114,11 @@ class LndClient:
                 timeout=aiohttp.ClientTimeout(total=timeout_seconds, connect=CONNECT_TIMEOUT_SECONDS),
                 **self._security(),
             ) as response:
-                return _object(response.status, await response.read(), wrote=body is not None)
+                content = await response.read()
+                self._breaker.succeeded()
+                return _object(response.status, content, wrote=body is not None)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._breaker.failed()
             raise _transport_error(error, wrote=body is not None) from error
 
     async def stream(
@@ -135,6 +145,7 @@ class LndClient:
         """
         assert self._streams is not None, "start() first"
         timeout = aiohttp.ClientTimeout(total=None, connect=CONNECT_TIMEOUT_SECONDS, sock_read=idle_seconds)
+        self._admit()
         try:
             async with self._streams.request(
                 method,
@@ -144,6 +155,7 @@ class LndClient:
                 timeout=timeout,
                 **self._security(),
             ) as response:
+                self._breaker.succeeded()
                 if response.status != 200:
                     _object(response.status, await response.read(), wrote=body is not None)
                 async for line in response.content:
@@ -152,7 +164,14 @@ class LndClient:
         except aiohttp.SocketTimeoutError as error:
             raise TimeoutError from error
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            self._breaker.failed()
             raise _transport_error(error, wrote=body is not None) from error
+
+    def _admit(self) -> None:
+        try:
+            self._breaker.admit()
+        except BreakerOpenError as error:
+            raise LndUnreachableError(str(error), retry_after_seconds=error.retry_after_seconds) from error
 
     def _security(self) -> dict[str, Any]:
         return {
@@ -163,7 +182,9 @@ class LndClient:
 
 
 def _session(connections: int) -> aiohttp.ClientSession:
-    connector = aiohttp.TCPConnector(limit=0, limit_per_host=connections, keepalive_timeout=60, ttl_dns_cache=30)
+    connector = aiohttp.TCPConnector(
+        limit=0, limit_per_host=connections, keepalive_timeout=IDLE_SECONDS, ttl_dns_cache=30
+    )
     # A settled invoice lists every HTLC on one line: the default line limit of 64 KiB is too small for a busy one.
     return aiohttp.ClientSession(
         connector=connector, trust_env=False, cookie_jar=aiohttp.DummyCookieJar(), read_bufsize=4 << 20

@@ -29,6 +29,7 @@ from payments.rails.protocol import (
     RailInvoice,
     RailRefusedError,
 )
+from payments.upstreams.breaker import Breaker
 
 HEALTH_TIMEOUT_SECONDS: Final = 1.4  # for each of two calls: 3 s in all
 
@@ -46,6 +47,8 @@ class LndConfig:
         max_payment_msat: ceiling of one payment.
         max_fee_msat: ceiling of one payment's routing fee.
         submit_wait_seconds: how long a payout is waited for before it is called in flight.
+        breaker_failures: calls in a row without an answer that make us leave the node alone.
+        breaker_rest_seconds: for how long.
     """
 
     url: str
@@ -56,6 +59,8 @@ class LndConfig:
     max_fee_msat: int
     pay_macaroon: MacaroonSource | None = None
     submit_wait_seconds: float = SUBMIT_WAIT_SECONDS
+    breaker_failures: int = 5
+    breaker_rest_seconds: float = 10.0
 
 
 def macaroon_source(text: str | None, path: Path | None, *, setting: str) -> MacaroonSource | None:
@@ -81,13 +86,16 @@ class LndRail:
         certificate = PinnedCertificate(config.tls_certificate)
         self._config = config
         self._clock = clock
-        self._client = LndClient(config.url, certificate=certificate, macaroon=config.invoice_macaroon)
+        breaker = Breaker(RAIL, failures=config.breaker_failures, rest_seconds=config.breaker_rest_seconds)
+        self._client = LndClient(config.url, certificate=certificate, macaroon=config.invoice_macaroon, breaker=breaker)
         self._invoices = InvoiceDesk(self._client, network=config.network, clock=clock)
         self.holds = HoldDesk(self._client, clock=clock)
         self._pay_client: LndClient | None = None
         self._payments: PaymentDesk | None = None
         if config.pay_macaroon is not None:
-            self._pay_client = LndClient(config.url, certificate=certificate, macaroon=config.pay_macaroon)
+            self._pay_client = LndClient(
+                config.url, certificate=certificate, macaroon=config.pay_macaroon, breaker=breaker
+            )
             self._payments = PaymentDesk(
                 self._pay_client,
                 network=config.network,
