@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from providers.aws.kind import Kind, Op, Tagging
 
 TAGGING = Tagging(
@@ -10,6 +12,26 @@ TAGGING = Tagging(
     show=Op("list_tags_for_resource", {"ResourceARN": "$arn"}),
 )
 PUT = Op("put_metric_alarm")
+_OF_METRIC = ("metricName", "namespace", "dimensions")
+
+
+def _metric_stats(scope: dict[str, Any]) -> None:
+    """Pulumi's `metric` of a query is CloudWatch's MetricStat, which keeps period and statistic beside the metric."""
+    queries = scope.get("metricQueries")
+    if not isinstance(queries, list):
+        return
+    scope["metricQueries"] = [
+        {**{key: value for key, value in query.items() if key != "metric"}, "metricStat": _metric_stat(query["metric"])}
+        if isinstance(query, dict) and isinstance(query.get("metric"), dict)
+        else query
+        for query in queries
+    ]
+
+
+def _metric_stat(metric: dict[str, Any]) -> dict[str, Any]:
+    named = {key: value for key, value in metric.items() if key in _OF_METRIC}
+    return {**{key: value for key, value in metric.items() if key not in _OF_METRIC}, "metric": named}
+
 
 METRIC_ALARM = Kind(
     type="aws:cloudwatch/metricAlarm:MetricAlarm",
@@ -32,6 +54,7 @@ METRIC_ALARM = Kind(
     defaults={"actionsEnabled": True, "treatMissingData": "missing"},
     autoname="name",
     replaces_on=("name",),
+    prepare=_metric_stats,
     tagging=TAGGING,
 )
 

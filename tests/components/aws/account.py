@@ -173,7 +173,9 @@ def alarm_problems(account: Account, rows: dict[str, Any]) -> Iterator[str]:
             yield f"{name} tells no topic."
         if alarm.get("TreatMissingData") != row.missing.value:
             yield f"{name} takes missing data as {alarm.get('TreatMissingData')}."
-        period = alarm.get("Period") or alarm["Metrics"][0]["MetricStat"]["Period"]
+        period = alarm.get("Period") or next(
+            it["MetricStat"]["Period"] for it in alarm["Metrics"] if "MetricStat" in it
+        )
         if (period, alarm["EvaluationPeriods"]) != (row.period_seconds, row.periods):
             yield f"{name} looks at {alarm['EvaluationPeriods']} x {period} s."
         if "Threshold" in alarm and not alarm.get("ThresholdMetricId") and alarm["Threshold"] != row.threshold:

@@ -137,6 +137,13 @@ def test_what_is_watched_is_watched_as_asked_for(world: World) -> None:
             {"id": "t", "metric": {"metricName": "T", "namespace": "X", "period": 60, "stat": "Sum"}},
         ],
     )
+    told = world.provider._account.call("", "cloudwatch", "eu-central-1", "describe_alarms", {"AlarmNames": ["rate"]})
+    (rate,) = told["MetricAlarms"]
+    stats = {query["Id"]: query.get("MetricStat") for query in rate["Metrics"]}
+    assert stats["f"]["Period"] == 60
+    assert stats["f"]["Stat"] == "Sum"
+    assert stats["f"]["Metric"]["MetricName"] == "F"
+    assert stats["f"]["Metric"]["Dimensions"] == [{"Name": "rail", "Value": "lnd"}]
     world.make("aws:cloudwatch/compositeAlarm:CompositeAlarm", "ca", alarmName="any", alarmRule="ALARM(cpu)")
     world.make("aws:cloudwatch/dashboard:Dashboard", "da", dashboardName="d", dashboardBody=json.dumps({"widgets": []}))
     repo = world.make(
