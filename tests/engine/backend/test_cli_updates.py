@@ -303,6 +303,39 @@ class TestSecrets:
             if path.is_file():
                 assert self.PLANTED.encode() not in path.read_bytes(), path
 
+    def test_what_providers_and_policies_say_about_a_secret_is_masked(
+        self, live_project: Project, tmp_path: Path
+    ) -> None:
+        pack, log = tmp_path / "pack", tmp_path / "events.log"
+        pack.mkdir()
+        (pack / "PulumiPolicy.yaml").write_text("runtime: python\n")
+        (pack / "__main__.py").write_text(
+            "from pulumi_policy import *\n"
+            "def tell(args, report):\n"
+            "    report('the value is ' + str(args.props.get('value')))\n"
+            "policy = ResourceValidationPolicy('tell', 'tells', tell, EnforcementLevel.ADVISORY)\n"
+            "PolicyPack('telling', policies=[policy])\n"
+        )
+        live_project.run("config", "set", "--secret", "word", self.PLANTED)
+        live_project.write(
+            "class Telling(Provider):\n"
+            "    def create(self, props):\n"
+            '        raise RuntimeError("cannot use " + props["value"])\n'
+            'class Leaky(Resource, module="test", name="Leaky"):\n'
+            "    def __init__(self, name, value):\n"
+            '        super().__init__(Telling(), name, {"name": name, "value": value})\n'
+            'Leaky("l", pulumi.Config().require_secret("word"))\n'
+        )
+        failed = live_project.up("--policy-pack", str(pack), "--event-log", str(log))
+        shown = failed.out + failed.err
+        assert failed.code == 1
+        assert "cannot use [secret]" in shown
+        assert "the value is" in shown
+        assert self.PLANTED not in shown
+        for path in [log, *live_project.backend.rglob("*"), *(tmp_path / "home").rglob("*")]:
+            if path.is_file():
+                assert self.PLANTED.encode() not in path.read_bytes(), path
+
 
 class TestJson:
     def test_a_preview_is_one_document_of_the_clis_shape(self, live_project: Project) -> None:

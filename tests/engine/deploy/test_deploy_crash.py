@@ -146,6 +146,27 @@ def test_an_interrupted_create_is_told_in_one_sentence(stack: ProcessStack, prob
     assert "pending_operations" not in stack.export()
 
 
+@pytest.mark.parametrize("adopt", [False, True], ids=["forgotten", "taken up"])
+def test_an_interrupted_create_is_settled_by_a_refresh(stack: ProcessStack, probe: Probe, adopt: bool) -> None:
+    """Forgotten, or taken up under the ID that it got."""
+    probe.gates["g"] = threading.Event()
+    stack.write('Thing("a", gate="g", fixedId="a-1")')
+    running = stack.start("up", "--yes", "--skip-preview")
+    until(lambda: probe.methods("create") == ["create a"], "the create begins")
+    running.kill()
+    running.wait()
+    probe.gates["g"].set()
+    until(lambda: "a-1" in probe.cloud, "the provider makes it all the same")
+    assert stack.pulumi("cancel", "--yes").code == 0
+    urn = stack.export()["pending_operations"][0]["resource"]["urn"]
+    stack.refresh(*(["--import-pending-creates", f"{urn} a-1"] if adopt else ["--clear-pending-creates"]))
+    assert "pending_operations" not in stack.export()
+    assert [state["id"] for state in stack.states()] == (["a-1"] if adopt else [])
+    if adopt:
+        stack.destroy()
+        assert probe.cloud == {}
+
+
 def test_the_first_interrupt_finishes_what_runs(stack: ProcessStack, probe: Probe) -> None:
     """Nothing new is begun, providers are told, and what was made is in the state."""
     probe.gates["g"] = threading.Event()
