@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any, TextIO
 
+from rich.cells import cell_len
 from rich.console import Console, Group
 from rich.live import Live
 from rich.table import Table
@@ -22,6 +24,30 @@ _STYLES = {
 }  # fmt: skip
 _SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 _FRAMES_A_SECOND = 8
+
+
+_GAPS, _LEAST_INFO, _LEAST_NAME = 8, 18, 12
+"""Columns between the columns; and what is left to the last one, "data will be lost", and to names."""
+
+
+def _widths(total: int, heads: Sequence[str], cells: Sequence[tuple[Text, ...]]) -> list[int]:
+    """Return the width of each column in a terminal of `total` columns: what happens is never cut, the rest may be."""
+    wanted = [max([cell_len(head), *(row[index].cell_len for row in cells)]) for index, head in enumerate(heads)]
+    mark, kind, name, status, info = wanted
+    left = max(total - _GAPS - 2 - status, 3)
+    info = min(info, max(_LEAST_INFO, left - kind - name))
+    left = max(left - info, 2)
+    name = min(name, max(_LEAST_NAME, left - kind, left // 2))
+    return [max(mark, 2), max(1, min(kind, left - name)), name, status, info]
+
+
+def _ending(kind: Text, width: int) -> Text:
+    """Return a type that is too long without its middle: the tree before it and its last part tell most."""
+    text = kind.plain
+    if kind.cell_len <= width:
+        return kind
+    start = len(text) - len(text.lstrip("│├└─ "))
+    return Text(f"{text[:start]}…{text[start:][-max(1, width - start - 1) :]}")
 
 
 class LiveDisplay:
@@ -76,11 +102,14 @@ class LiveDisplay:
             keep = {id(row) for _, row in (running + [item for item in rows if item[1].done][::-1])[:budget]}
             shown = [item for item in rows if id(item[1]) in keep]
             hidden, rows = len(rows) - len(shown), shown
+        cells = [self._cells(prefix, row) for prefix, row in rows]
+        heads = (" ", "Type", "Name", "Status" if not self._model.preview else "Plan", "Info")
+        widths = _widths(self._console.size.width, heads, cells)
         table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold magenta", show_edge=False)
-        for head in (" ", "Type", "Name", "Status" if not self._model.preview else "Plan", "Info"):
-            table.add_column(head, no_wrap=True, overflow="ellipsis")
-        for prefix, row in rows:
-            table.add_row(*self._cells(prefix, row))
+        for head, width in zip(heads, widths, strict=True):
+            table.add_column(head, no_wrap=True, overflow="ellipsis", width=width)
+        for mark, kind, *others in cells:
+            table.add_row(mark, _ending(kind, widths[1]), *others)
         elapsed = int(time.monotonic() - self._started)
         frame = _SPINNER[int(time.monotonic() * _FRAMES_A_SECOND) % len(_SPINNER)]
         doing = "previewing" if self._model.preview else "updating"
