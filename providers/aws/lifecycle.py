@@ -77,11 +77,8 @@ class Lifecycle:
                 self._apply(kind.settings, scope, {key for key, value in inputs.items() if value is not None})
                 self._tags.after_create(scope)
             return resource_id, self.look(resource_id, inputs, _told(_leaves(answer), {})).outputs
-        except GoneError as error:
-            raise ProviderError(f"{error} (it was made a moment before)") from None
-        except PartlyMadeError:
-            raise
         except ProviderError as error:
+            # Of something it refers to the services say that it is not found, as they do of the thing itself.
             raise PartlyMadeError(str(error), resource_id, {**inputs, "tagsAll": self._tags.all(inputs)}) from None
 
     def look(self, resource_id: str, inputs: Properties, state: Properties) -> Seen:
@@ -136,8 +133,6 @@ class Lifecycle:
             if not same(state.get("tagsAll") or {}, self._tags.all(new)):
                 self._tags.change(scope, state.get("tagsAll") or {}, self._tags.all(new))
             self._settle(scope, timeout_seconds)
-        except GoneError:
-            raise
         except ProviderError as error:
             raise PartlyMadeError(str(error), resource_id, {**state, **new}) from None
         kept = {name: value for name, value in state.items() if name not in old}
