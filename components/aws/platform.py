@@ -59,6 +59,7 @@ class EcsPlatform(pulumi.ComponentResource):
         Slack(
             f"{name}-slack",
             SlackArgs(
+                account_id=args.settings.account_id,
                 topic_arns={"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
                 critical_topic_arn=self.notifications.critical_arn,
                 secret_arn=self.secrets.arns["slack-webhook-url"],

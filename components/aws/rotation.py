@@ -123,7 +123,9 @@ class RotationFunction(pulumi.ComponentResource):
         args = self._args
         role = aws.iam.Role(
             f"{self._name}-role",
-            assume_role_policy=json.dumps(service_trust("lambda.amazonaws.com")),
+            assume_role_policy=json.dumps(
+                service_trust("lambda.amazonaws.com", {"StringEquals": {"aws:SourceAccount": args.account_id}})
+            ),
             tags=self._tags("role"),
             opts=self._child,
         )

@@ -27,6 +27,7 @@ class SlackArgs:
     """Arguments of `Slack`.
 
     Attributes:
+        account_id: of the AWS account.
         topic_arns: topics by a short name; all their messages are posted.
         critical_topic_arn: who is told when Slack takes nothing.
         secret_arn: of the secret whose key `value` is the webhook's URL.
@@ -36,6 +37,7 @@ class SlackArgs:
         tags: of every resource.
     """
 
+    account_id: str
     topic_arns: Mapping[str, pulumi.Input[str]]
     critical_topic_arn: pulumi.Input[str]
     secret_arn: pulumi.Input[str]
@@ -101,7 +103,9 @@ class Slack(pulumi.ComponentResource):
         )
         role = aws.iam.Role(
             f"{name}-role",
-            assume_role_policy=json.dumps(service_trust("lambda.amazonaws.com")),
+            assume_role_policy=json.dumps(
+                service_trust("lambda.amazonaws.com", {"StringEquals": {"aws:SourceAccount": args.account_id}})
+            ),
             tags=args.tags,
             opts=self._child,
         )

@@ -101,6 +101,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         Slack(
             f"{self._name}-slack",
             SlackArgs(
+                account_id=self._args.settings.account_id,
                 topic_arns={"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
                 critical_topic_arn=self.notifications.critical_arn,
                 secret_arn=self.secrets.arns["slack-webhook-url"],

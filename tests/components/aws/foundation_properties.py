@@ -418,6 +418,15 @@ def a_function_changes_its_own_secrets_alone(declared: Declared) -> bool:
 
 
 @of("secrets")
+def lambda_takes_the_roles_for_this_account_alone(declared: Declared) -> bool:
+    def ours(inputs: Inputs) -> bool:
+        (statement,) = _statements(inputs["assumeRolePolicy"])
+        return bool(statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}})
+
+    return _all(declared, "iam/role:Role", ours)
+
+
+@of("secrets")
 def a_failed_rotation_is_told(declared: Declared) -> bool:
     def told(inputs: Inputs) -> bool:
         return bool(inputs["alarmActions"] and inputs["metricName"] == "Errors" and inputs["threshold"] == 0)

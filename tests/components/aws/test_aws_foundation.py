@@ -122,6 +122,8 @@ MUTANTS = [
     ("secrets", "secrets.py", "            rotate_immediately=True,\n", "",
      "the_first_rotation_makes_the_database_roles"),
     ("secrets", "rotation.py", "source_account=args.account_id,", "", "only_secrets_manager_of_this_account_calls"),
+    ("secrets", "rotation.py", ', {"StringEquals": {"aws:SourceAccount": args.account_id}})', ")",
+     "lambda_takes_the_roles_for_this_account_alone"),
     ("secrets", "rotation.py", "list(args.secrets.values()),", '["*"],', "a_function_changes_its_own_secrets_alone"),
     ("secrets", "rotation.py", "alarm_actions=list(self._args.alarm_topic_arns)", "alarm_actions=[]",
      "a_failed_rotation_is_told"),

@@ -85,6 +85,7 @@ def notifications(**changes: Any) -> object:
 
 def slack(**changes: Any) -> object:
     given = {
+        "account_id": ACCOUNT,
         "topic_arns": {"warn": WARN, "critical": CRITICAL},
         "critical_topic_arn": CRITICAL,
         "secret_arn": SECRET,
