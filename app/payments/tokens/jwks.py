@@ -20,6 +20,7 @@ from joserfc.jwk import ECKey, RSAKey
 from payments import metrics
 from payments.errors import ServiceUnavailable
 from payments.upstreams.breaker import Breaker, BreakerOpenError
+from payments.upstreams.retrying import again
 from payments.upstreams.session import new_session
 
 REFETCH_SECONDS = 30.0
@@ -101,7 +102,10 @@ class KeySource:
                 return  # somebody else has just asked
             self._asked_at = self._now()
             try:
-                self._keys = await self._fetch()
+                # Reading changes nothing: a connection that broke is worth another try.
+                self._keys = await again(
+                    self._fetch, retry_on=lambda error: isinstance(error, aiohttp.ClientConnectionError), retries=2
+                )
                 self._fetched_at = self._now()
                 metrics.CACHE_REQUESTS.labels("jwks", "refreshed").inc()
             except (aiohttp.ClientError, TimeoutError, OSError, ValueError, BreakerOpenError) as error:
