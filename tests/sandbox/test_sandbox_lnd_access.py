@@ -19,6 +19,8 @@ CALLS = [
     ("GET", "/v1/balance/channels", None, {"readonly", "pay"}),
     ("GET", "/v1/balance/blockchain", None, {"readonly", "invoice"}),
     ("GET", "/v1/channels", None, {"readonly", "pay"}),
+    ("GET", "/v1/channels/backup", None, {"readonly", "pay"}),
+    ("POST", "/v1/channels/backup/verify", {}, {"readonly", "pay"}),
     ("GET", "/v1/newaddress", None, {"invoice"}),
     ("POST", "/v1/invoices", {"value": "1"}, {"invoice"}),
     ("GET", "/v1/invoices", None, {"readonly", "invoice"}),
