@@ -101,8 +101,10 @@ def down(name: str) -> None:
         return
     with railyard_lock(emulated.state, f"down {name} --emulated"):
         kept: list[str] = []
-        if emulated.exists():
+        if emulated.exists() and emulated.account.url():
             kept = _empty(emulated, phases)
+        elif emulated.exists():
+            phases.note("the emulated account's process was gone already, and with it all that was in it.")
         with phases.phase("account") as phase:
             emulated.account.end()
             emulated.cluster.end()
