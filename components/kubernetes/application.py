@@ -2,7 +2,7 @@
 
 What the cluster has to have before: a CNI that enforces network policies, metrics-server, the controllers of the
 Gateway API, the External Secrets and the Prometheus operator, cert-manager, and an adapter that serves the external
-metric `payments_pending` (with prometheus-adapter: the rule `max(payments_pending)` over the states).
+metric `payments_pending` (docs/kubernetes.md has the rule).
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from components.arguments import ArgumentError
 from components.kubernetes.names import APPLICATION, WORKER, Manifest, at_least, metadata, selector
 
 PENDING_METRIC = "payments_pending"
-"""External metric: payments without a final state, over all pods (docs of the metrics adapter: `platform.py`)."""
+"""External metric: payments without a final state, over all pods (docs/kubernetes.md has the rule of its adapter)."""
 
 
 @dataclass(frozen=True, kw_only=True)
