@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.machinery
 import sys
@@ -114,10 +115,17 @@ def declared(program: Callable[[], object], *, knows: bool = True) -> Declared:
     Args:
         knows: whether what providers compute is known; else the program runs with unknowns, as in a first plan.
     """
+    # The SDK asks for the thread's event loop, and tests of coroutines that ran before leave none behind.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     kept = Declared(knows)
     set_mocks(kept, project="railyard", stack="staging", preview=not knows)
     run: Callable[[], None] = pulumi.runtime.test(program)  # type: ignore[no-untyped-call]
-    run()
+    try:
+        run()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
     return kept
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import importlib
 import importlib.machinery
 import sys
@@ -68,11 +69,18 @@ class Declared(Mocks):
 
 def declared(program: Callable[[], object], *, preview: bool = False) -> Declared:
     """What `program` declares."""
+    # The SDK asks for the thread's event loop, and tests of coroutines that ran before leave none behind.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     kept = Declared()
     set_mocks(kept, project="railyard", stack="staging", preview=preview)
 
     run: Callable[[], None] = pulumi.runtime.test(program)  # type: ignore[no-untyped-call]
-    run()
+    try:
+        run()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
     return kept
 
 
