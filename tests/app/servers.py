@@ -82,7 +82,7 @@ class TestDatabase:
 
 
 def wait_for_port(process: subprocess.Popen[bytes], port: int, what: str) -> None:
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 120
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise AssertionError(f"{what} ended with {process.returncode}")
