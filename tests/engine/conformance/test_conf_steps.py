@@ -183,3 +183,42 @@ def test_an_update_runs_from_a_folder_below_the_project(stack: Stack) -> None:
     (stack.folder / "deep" / "er").mkdir(parents=True)
     run = stack.pulumi("--cwd", "deep/er", "preview", "--expect-no-changes")
     assert run.code == 0, run.text
+
+
+def test_a_protected_dependent_stops_a_replacement_that_must_delete_first(stack: Stack, probe: Probe) -> None:
+    """It would have to be deleted too; nothing is."""
+    program = """
+    a = Thing("a", value={value}, replaceKeys=["value"], deleteFirst=True)
+    Thing("b", up=a.out, replaceKeys=["up"], opts=Opts(protect=True))
+    """
+    stack.up(program.format(value=1))
+    probe.forget()
+    run = stack.up(program.format(value=2), fails=True)
+    assert "unable to replace resource" in run.errors
+    assert probe.methods() == []
+    assert sorted(stack.names()) == ["a", "b"]
+
+
+def test_what_is_imported_may_not_be_replaced_while_the_program_says_so(stack: Stack, probe: Probe) -> None:
+    """The ID in the program and a new resource contradict each other."""
+    _theirs(probe, "theirs")
+    program = 'Thing("a", value={}, out="theirs", replaceKeys=["value"], opts=Opts(import_="theirs"))'
+    stack.up('Thing("a", value=5, out="theirs", opts=Opts(import_="theirs"))')
+    probe.forget()
+    run = stack.up(program.format(6), fails=True)
+    assert "previously-imported resources that still specify an ID may not be replaced" in run.errors
+    assert probe.methods() == []
+
+
+def test_a_refresh_with_the_program_reads_what_the_program_no_longer_has(stack: Stack, probe: Probe) -> None:
+    """And leaves alone what is not a target."""
+    stack.up('Thing("a", value=1); Thing("b", value=1)')
+    for found in probe.cloud.values():
+        found["outputs"]["value"] = found["inputs"]["value"] = 7
+    stack.write("")
+    stack.refresh("--run-program", "--target", stack.urn("a"))
+    assert stack.state("a")["inputs"]["value"] == 7
+    assert stack.state("b")["inputs"]["value"] == 1
+    stack.refresh("--run-program")
+    assert stack.state("b")["inputs"]["value"] == 7
+    assert probe.methods("delete") == []
