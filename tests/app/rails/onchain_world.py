@@ -100,6 +100,14 @@ class OnchainWorld:
 
         await until(reached, 30)
 
+    async def seen(self, txid: str) -> None:
+        """Wait until the follower has read the block that confirms a transaction."""
+
+        async def is_read() -> bool:
+            return bool(self.execute(f"SELECT 1 FROM payments.onchain_coins WHERE txid = '{txid}'"))
+
+        await until(is_read, 30)
+
     async def pay(self, request: str, sats: int, **more: Any) -> dict[str, Any]:
         body = {"rail": "onchain", "paymentRequest": request, "amountMsat": sats * MSAT, **more}
         answer = await self.client.post("/v1/payments", json=body, headers={"Idempotency-Key": str(uuid4())})

@@ -76,7 +76,7 @@ async def test_a_deposit_that_a_reorganisation_delays_is_credited_once(world: On
     invoice = await world.invoice(500_000)
     txid = world.network.pay(address_of(invoice), 500_000)
     world.network.mine(2)
-    await world.followed_to_tip()
+    await world.seen(txid)
     world.network.reorganise(2, without=[txid])
     world.network.mine(1)  # confirms it again, in another block
     world.network.mine(2)
@@ -89,7 +89,7 @@ async def test_a_deposit_that_a_double_spend_takes_away_is_never_credited(world:
     lost, kept = await world.invoice(500_000), await world.invoice(40_000)
     txid = world.network.pay(address_of(lost), 500_000)
     world.network.mine(2)
-    await world.followed_to_tip()
+    await world.seen(txid)
     world.network.reorganise(2, double_spend=[txid])
     world.network.pay(address_of(kept), 40_000)
     world.network.mine(7)
