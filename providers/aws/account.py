@@ -20,6 +20,10 @@ _ISOLATED = {
     "AWS_IGNORE_CONFIGURED_ENDPOINT_URLS": "true",
 }
 _GONE = re.compile(r"NotFound|NoSuch|NonExistent|DoesNotExist|ResourceNotFound|^404$|Inactive", re.IGNORECASE)
+# Some services have one code for all refusals, and say this of what is not there.
+_SAYS_GONE = re.compile(
+    r"Unable to describe|not found|no .* found|(could|can)(not| not) be found|do(es)?( not|n't) exist", re.IGNORECASE
+)
 _VALUE = re.compile(r", value: .*?(?=, type:|, valid | Unknown|$)")
 DEFAULT_REGION = "us-east-1"
 
@@ -117,7 +121,8 @@ class Account:
         except refused.ClientError as error:
             said = error.response.get("Error", {})
             code, message = str(said.get("Code", "")), str(said.get("Message", ""))
-            if _GONE.search(code):
+            looks = method.startswith(("describe_", "get_", "list_", "head_"))
+            if _GONE.search(code) or (looks and _SAYS_GONE.search(message)):
                 raise GoneError(f"{where} refused: {code}: {message}") from None
             if error.response.get("ResponseMetadata", {}).get("HTTPStatusCode") == 500:
                 message = f"the emulator does not know this operation or stumbled over it ({message.strip()[:200]})"
