@@ -92,6 +92,12 @@ def test_a_resource_that_is_half_made_is_kept(world: World) -> None:
     client.delete_security_group(GroupId=half.value.resource_id)
 
 
+def test_what_never_was_is_gone_whatever_the_services_code_for_it(account: str) -> None:
+    definition = resource("aws:ecs/taskDefinition:TaskDefinition", "web")
+    state = {"arn": "arn:aws:ecs:us-east-1:123456789012:task-definition/web:1"}
+    assert AwsProvider(account).read(definition, {"family": "web"}, state).id == ""
+
+
 def test_a_name_that_is_too_long_is_refused_as_the_real_provider_does(account: str) -> None:
     target_group = Resource(URN.format("aws:lb/targetGroup:TargetGroup"), "aws:lb/targetGroup:TargetGroup", "a" * 25)
     [(name, reason)] = AwsProvider(account).check(target_group, {}, {}, b"seed").failures
