@@ -26,6 +26,7 @@ DEAD = Outcome(OutcomeState.DEAD, proof={"track": "FAILED"}, reason="no route")
 # Not here, and where instead.
 ELSEWHERE = {
     "/verify": "has no effect",
+    "/v1/payment-requests/decode": "has no effect",
     "/v1/inbound/{source}": "keyed by the provider's event id, test_app_inbound.py",
     "/settle": "keyed by the signed message, tests/app/rails/test_x402_settling.py",
 }
