@@ -2,6 +2,12 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import threading
+import time
+
 import pytest
 
 from tests.engine.conformance.conf_harness import Stack, engines
@@ -108,3 +114,35 @@ def test_a_failed_update_of_one_engine_is_finished_by_the_other(
         state["urn"].rsplit("::", 1)[-1] for state in first.states()
     )
     assert "initErrors" not in first.state("b")
+
+
+@BOTH
+@pytest.mark.parametrize("killed", ["embedded", "cli"])
+def test_after_a_kill_either_engine_refuses_by_the_lock(stack: Stack, probe: Probe, killed: str) -> None:
+    """Whose lock it is, and the way on; after `cancel` of the engine that was killed, what was made is known."""
+    probe.gates["g"] = threading.Event()
+    stack.write('a = Thing("a"); Thing("b", value=a.out, gate="g", fixedId="b-1")')
+    command = ["pulumi"] if killed == "cli" else [sys.executable, "-m", "pulumi_embedded"]
+    path = os.pathsep.join(item for item in sys.path if item)
+    process = subprocess.Popen(
+        [*command, "up", "--yes", "--skip-preview", "--non-interactive"],
+        cwd=stack.folder,
+        env={**os.environ, **stack.environment, "PYTHONPATH": path},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    deadline = time.monotonic() + 60
+    while "create b" not in probe.methods() and time.monotonic() < deadline:
+        time.sleep(0.05)
+    process.kill()
+    process.wait()
+    probe.gates["g"].set()
+    for engine in engines():
+        refused = stack.under(engine).pulumi("up", "--yes", "--skip-preview")
+        assert refused.code != 0
+        assert "the stack is currently locked by 1 lock(s)" in refused.text
+        assert f"(pid {process.pid})" in refused.text
+    assert stack.under(killed).pulumi("cancel", "--yes").code == 0
+    deployment = stack.under(killed).export()
+    assert [item["resource"]["urn"].rsplit("::", 1)[-1] for item in deployment["pending_operations"]] == ["b"]
+    assert "a" in [item["urn"].rsplit("::", 1)[-1] for item in deployment["resources"]]
