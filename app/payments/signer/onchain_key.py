@@ -4,7 +4,7 @@ import bdkpython as bdk
 from pydantic import SecretStr
 
 from payments.rails.onchain.errors import OnchainConfigError, OnchainRefusedError
-from payments.rails.onchain.wallet import descriptors_of
+from payments.rails.onchain.wallet import descriptors_of, holds_key
 
 
 class OnchainKey:
@@ -22,7 +22,7 @@ class OnchainKey:
     def __init__(self, secret: SecretStr, public: str, network: bdk.Network) -> None:
         self._network = network
         self._branches = descriptors_of(secret.get_secret_value(), network, setting="ONCHAIN_SIGNING_DESCRIPTOR")
-        if "prv" not in self._branches[0].to_string_with_secret():
+        if not holds_key(self._branches[0]):
             raise OnchainConfigError("ONCHAIN_SIGNING_DESCRIPTOR holds no private key: give it to the worker alone.")
         watched = descriptors_of(public, network, setting="ONCHAIN_DESCRIPTOR")
         for own, other in zip(self._branches, watched, strict=True):

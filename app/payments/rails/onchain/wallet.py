@@ -71,6 +71,11 @@ def descriptors_of(text: str, network: bdk.Network, *, setting: str) -> tuple[bd
     return branches[0], branches[1]
 
 
+def holds_key(descriptor: bdk.Descriptor) -> bool:
+    """Whether a descriptor has a private key: BDK writes it otherwise then when it may show secrets."""
+    return bool(descriptor.to_string_with_secret() != str(descriptor))
+
+
 class WatchWallet:
     """Addresses and drafts of one descriptor. Calls take milliseconds and more: use `asyncio.to_thread`.
 
@@ -81,7 +86,7 @@ class WatchWallet:
 
     def __init__(self, descriptor: str, network: bdk.Network) -> None:
         receive, change = descriptors_of(descriptor, network, setting="ONCHAIN_DESCRIPTOR")
-        if "prv" in receive.to_string_with_secret():
+        if holds_key(receive):
             raise OnchainConfigError(
                 "ONCHAIN_DESCRIPTOR holds a private key: give the public one; keys are the signer's."
             )
