@@ -173,7 +173,7 @@ def test_the_processes_stay_small(stack: Stack) -> None:
 
 
 # Variables that the web role refuses, because they sign or spend.
-_WORKER_ALONE = {"LND_PAY_MACAROON", "SOLANA_FEE_PAYER", "TON_MASTER_KEY"}
+_WORKER_ALONE = {"LND_PAY_MACAROON", "ONCHAIN_SIGNING_DESCRIPTOR", "SOLANA_FEE_PAYER", "TON_MASTER_KEY"}
 # Those that the stack sets itself, with words in them that are looked for as well.
 _OF_THE_STACK = {"DATABASE_URL", "DATABASE_OWNER_URL", "REDIS_URL", "SOLANA_RPC_URL", "BOOTSTRAP_ADMIN_KEY"}
 
