@@ -17,8 +17,8 @@ KEYS = 5
 OWN_SECRETS = 8
 """Three signing keys, the invoices' secret, Redis, and the three logins of the database."""
 MASTER_SECRET = 1
-ALARMS = 71
-"""65 of the table, and two for each of the three scaling policies, which autoscaling makes."""
+ALARMS = 72
+"""66 that the program declares, and two for each of the three scaling policies, which autoscaling makes."""
 DASHBOARDS = 2
 FIREWALLS = 1
 FIREWALL_RULES = 6
