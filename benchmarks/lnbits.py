@@ -5,8 +5,10 @@ python3 -m venv /tmp/lnbits && /tmp/lnbits/bin/pip install lnbits==1.6.2 "bitstr
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import threading
 import time
@@ -121,11 +123,12 @@ def _running(environment: Path, postgres: servers.PostgresServer, folder: Path, 
         yield Lnbits(url, key, process, installed_version(environment) or "unknown")
     finally:
         process.terminate()
-        try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
             process.wait(20)
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+        # Its server may be a process of its own, which outlives the one that was started.
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
 
 
 def _wallet_key(url: str, process: subprocess.Popen[bytes], log: Path) -> str:
