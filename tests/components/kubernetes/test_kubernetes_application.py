@@ -42,7 +42,8 @@ def test_it_is_declared_with_an_image_that_is_not_known_yet() -> None:
 
 def test_an_image_known_late_is_still_refused_when_it_has_no_digest() -> None:
     with pytest.raises(Exception, match="which has no digest"):
-        declared(application(image=pulumi.Output.from_input("registry.example/payments:v1")))
+        # The output is made inside: it needs the program's event loop.
+        declared(lambda: application(image=pulumi.Output.from_input("registry.example/payments:v1"))())
 
 
 def test_types_are_named_after_the_room_and_children_after_their_component(whole: Declared) -> None:
