@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import time
 import types
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Generator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import Any, LiteralString, Protocol, TypeVar
 
 import orjson
@@ -78,6 +78,25 @@ def _go_on(coroutine: Coroutine[Any, Any, None], waits_for: Any) -> Generator[An
                 waits_for = coroutine.send(sent)
     except StopIteration:
         return
+
+
+@contextmanager
+def _told_apart() -> Iterator[None]:
+    """Tell trouble with the database itself, which is worth trying again, from an error of a statement."""
+    try:
+        yield
+    except PoolTimeout:
+        metrics.DATABASE_ERRORS.inc()
+        raise ServiceUnavailable(
+            "The database has no free connection: try again shortly.", headers={"Retry-After": "2"}
+        ) from None
+    except (psycopg.OperationalError, psycopg.InterfaceError) as error:
+        if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57", "53")):
+            raise
+        metrics.DATABASE_ERRORS.inc()
+        raise ServiceUnavailable(
+            "The database does not answer: try again shortly.", headers={"Retry-After": "2"}
+        ) from error
 
 
 class Queries(Protocol):
@@ -173,25 +192,13 @@ class Database:
         Raises:
             ServiceUnavailable: none became free in time, or PostgreSQL went away.
         """
-        try:
+        with _told_apart():
             connection = await self._pool.getconn()
             try:
                 async with connection:
                     yield connection
             finally:
                 await self._give_back(connection)
-        except PoolTimeout:
-            metrics.DATABASE_ERRORS.inc()
-            raise ServiceUnavailable(
-                "The database has no free connection: try again shortly.", headers={"Retry-After": "2"}
-            ) from None
-        except (psycopg.OperationalError, psycopg.InterfaceError) as error:
-            if error.sqlstate is not None and not error.sqlstate.startswith(("08", "57", "53")):
-                raise
-            metrics.DATABASE_ERRORS.inc()
-            raise ServiceUnavailable(
-                "The database does not answer: try again shortly.", headers={"Retry-After": "2"}
-            ) from error
 
     async def _give_back(self, connection: AsyncConnection[DictRow]) -> None:
         """Return a connection, also when the caller is cancelled meanwhile.
@@ -236,8 +243,13 @@ class Database:
         for tries_left in (2, 1, 0):
             started = time.perf_counter()
             try:
-                async with self.connection() as connection:
-                    found = await read(await connection.execute(statement, parameters))
+                # As `connection`, without the commit that there is none of in autocommit mode.
+                with _told_apart():
+                    connection = await self._pool.getconn()
+                    try:
+                        found = await read(await connection.execute(statement, parameters))
+                    finally:
+                        await self._give_back(connection)
             except (psycopg.errors.DeadlockDetected, psycopg.errors.SerializationFailure):
                 if not tries_left:
                     raise

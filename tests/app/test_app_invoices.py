@@ -7,6 +7,7 @@ import dataclasses
 from datetime import timedelta
 
 import httpx
+import psycopg
 import pytest
 
 from payments.core import Core
@@ -15,7 +16,7 @@ from payments.rails.protocol import OutcomeUnknownError, RailRefusedError, RailU
 from payments.worker import registry
 from payments.worker.following import credit, follow
 from payments.worker.sweeper import sweep_once
-from tests.app.conftest import balances, client_of, new_key, until
+from tests.app.conftest import TestDatabase, balances, client_of, new_key, until
 from tests.app.memory_rail import MemoryRail
 
 ROUTE = "/api/lightning/create-invoice"
@@ -50,6 +51,33 @@ class TestMaking:
         row = await core.database.one("SELECT * FROM lightning.invoices", name="test")
         assert row is not None
         assert (row["payment_hash"], row["amount_sats"], row["status"]) == (made["paymentHash"], 1000, "open")
+
+    async def test_the_guides_table_has_it_once_the_rail_has(
+        self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
+    ) -> None:
+        async def lost() -> None:
+            raise OutcomeUnknownError("no answer", rail="lnd")
+
+        working, rail.after = rail.after, lost
+        assert (await client.post(ROUTE, json={"amount": 7})).status_code == 503
+        rail.after = working
+        assert await core.database.all("SELECT * FROM lightning.invoices", name="test") == [], "still being made"
+        await _expire_leases(core)
+        await sweep_once(core, registry.look_ups())
+        rows = await core.database.all("SELECT status, amount_sats FROM lightning.invoices", name="test")
+        assert rows == [{"status": "open", "amount_sats": 7}]
+
+    async def test_no_invoice_is_in_an_asset_that_there_is_not_and_assets_stay(
+        self, core: Core, database: TestDatabase
+    ) -> None:
+        copied = (
+            "INSERT INTO payments.invoices (id, user_id, environment, rail, rail_id, asset, expires_at, created_at, "
+            "updated_at) VALUES (gen_random_uuid(), 'alice', 'test', 'lnd', 'r', 'DOGE', now(), now(), now())"
+        )
+        with pytest.raises(psycopg.errors.ForeignKeyViolation, match="There is no asset DOGE"):
+            await core.database.run(copied, name="test")
+        with psycopg.connect(database.owner_url) as owner, pytest.raises(psycopg.DatabaseError, match="append-only"):
+            owner.execute("DELETE FROM payments.assets WHERE code = 'USD'")
 
     async def test_an_unpaid_invoice_posts_nothing(self, client: httpx.AsyncClient, core: Core) -> None:
         await client.post(ROUTE, json={"amount": 1000})

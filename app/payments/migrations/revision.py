@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from alembic import op
@@ -32,6 +33,19 @@ def apply(revision: str, kind: str, compatible_from: str, before: str = "") -> N
         "INSERT INTO payments.schema_revisions (revision, kind, compatible_from) VALUES (%s, %s, %s)",
         (revision, kind, compatible_from),
     )
+
+
+def functions_of(revision: str, *names: str) -> str:
+    """Statements that give functions the bodies they have in the file of `revision`: for taking back a later one."""
+    (file,) = SQL_FOLDER.glob(f"{revision}_*.sql")
+    found = []
+    for name in names:
+        match = re.search(
+            rf"CREATE (?:OR REPLACE )?(FUNCTION {re.escape(name)}\(.*?\n(?:END )?\$\$;\n)", file.read_text(), re.S
+        )
+        assert match is not None, f"{file.name} makes no function {name}"
+        found.append(f"CREATE OR REPLACE {match[1]}")
+    return "".join(found)
 
 
 def take_back(revision: str, tables: tuple[str, ...], statements: str) -> None:
