@@ -229,8 +229,11 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
     if context.project.runtime not in ("python", ""):
         raise UnsupportedError(f"programs of the runtime '{context.project.runtime}'")
     _save_config_flags(session)
-    if kind == "destroy" and flags.on("exclude-protected") and not _exclude_protected(session, options):
-        return 0
+    protected = 0
+    if kind == "destroy" and flags.on("exclude-protected"):
+        protected, anything_left = _exclude_protected(session, options)
+        if not anything_left:
+            return 0
     plan = Plan(kind=kind, options=options, session=session)
     if preview_only:
         result = Update(plan, preview=True).run()
@@ -249,12 +252,12 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
         result = Update(plan, preview=False).run()
         code = _exit_code(context, result, preview=False)
         if kind == "destroy" and code == 0:
-            _after_destroy(session, result)
+            _after_destroy(session, result, protected)
     return code
 
 
-def _exclude_protected(session: Session, options: UpdateOptions) -> bool:
-    """Exclude what is protected, with all it needs; return whether anything is left to destroy."""
+def _exclude_protected(session: Session, options: UpdateOptions) -> tuple[int, bool]:
+    """Exclude what is protected, with all it needs; return how much that is, and whether anything else is left."""
     from pulumi_embedded.deploy.graph import DependencyGraph
 
     states = session.states[0]
@@ -269,8 +272,8 @@ def _exclude_protected(session: Session, options: UpdateOptions) -> bool:
             f"There were no unprotected resources to destroy. There are still {len(kept)} protected resources "
             "associated with this stack."
         )
-        return False
-    return True
+        return len(kept), False
+    return len(kept), True
 
 
 def _tell_folded(context: Context, session: Session) -> None:
@@ -315,8 +318,15 @@ def _exit_code(context: Context, result: UpdateResult, *, preview: bool) -> int:
     return 0
 
 
-def _after_destroy(session: Session, result: UpdateResult) -> None:
+def _after_destroy(session: Session, result: UpdateResult, protected: int) -> None:
     context = session.context
+    if protected:
+        if not context.flags.on("json"):
+            context.print(
+                f"All unprotected resources were destroyed. There are still {protected} protected resources associated "
+                "with this stack."
+            )
+        return
     left = [state for state in result.resources if state.type != "pulumi:pulumi:Stack"]
     shown = context.shown_name(session.name)
     if context.flags.on("remove"):

@@ -123,7 +123,7 @@ class Session:
         given = self.context.flags.text("config-file")
         if given and not self.settings_path.is_file():
             raise UsageError(f"the file of --config-file, {given}, does not exist")
-        return StackSettings.read(self.settings_path)
+        return StackSettings.read(self.settings_path, self.name.project)
 
     def _state_salt(self) -> str:
         providers = self.current.deployment.secrets_providers

@@ -15,8 +15,8 @@ from pulumi_embedded.project.settings import Project, matches_type
 class StackSettings:
     """One stack's settings file; it need not exist until something is saved."""
 
-    def __init__(self, path: Path, document: SettingsDocument | None) -> None:
-        """Check the file's data.
+    def __init__(self, path: Path, document: SettingsDocument | None, project: str) -> None:
+        """Check the file's data; keys without a namespace are the project's.
 
         Raises:
             ConfigError: `config` is not a mapping, or a key in it is malformed.
@@ -34,25 +34,24 @@ class StackSettings:
         self.config: dict[str, Any] = {}
         for key, value in (raw or {}).items():
             try:
-                full = values.parse_key(key, "")
+                full = values.parse_key(str(key), project)
             except ConfigError as error:
                 raise ConfigError(f"{path}: {error}") from None
-            if full.startswith(":"):
-                raise ConfigError(
-                    f"{path}: could not parse {key} as a configuration key (configuration keys should be of the form "
-                    "`<namespace>:<name>`)"
-                )
             self._spelling[full] = key
             self.config[full] = values.parse_value(value)
 
     @classmethod
-    def read(cls, path: Path) -> StackSettings:
+    def read(cls, path: Path, project: str) -> StackSettings:
         """Read the file at `path`, empty settings when there is none.
+
+        Args:
+            path: the file.
+            project: the name of the stack's project, the namespace of keys that have none.
 
         Raises:
             ConfigError, UnsupportedError: as `__init__`.
         """
-        return cls(path, SettingsDocument.read(path))
+        return cls(path, SettingsDocument.read(path), project)
 
     @property
     def exists(self) -> bool:

@@ -88,9 +88,11 @@ def test_protected_resources_can_be_excluded_from_a_destroy(stack: Stack, probe:
     """With all that they need."""
     stack.up('a = Thing("a"); Thing("b", value=a.out, opts=Opts(protect=True)); Thing("c")')
     probe.forget()
-    stack.destroy("--exclude-protected")
+    run = stack.destroy("--exclude-protected", "--remove")
     assert probe.methods() == ["delete c"]
     assert sorted(stack.names()) == ["a", "b"]
+    assert "All unprotected resources were destroyed. There are still" in run.out
+    assert "There were no unprotected resources to destroy" in stack.destroy("--exclude-protected").out
 
 
 def test_a_replacement_goes_through_a_chain_of_dependents(stack: Stack, probe: Probe) -> None:
