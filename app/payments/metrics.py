@@ -87,6 +87,7 @@ WEBHOOKS = Counter("webhook_attempts_total", "Attempts to deliver, by what came 
 WEBHOOKS_DUE = Gauge("webhooks_due", "Deliveries that are due now.", multiprocess_mode="livemax")
 WEBHOOK_LAG = Gauge("webhook_lag_seconds", "Age of the oldest due delivery.", multiprocess_mode="livemax")
 BREAKERS = Gauge("circuit_breaker_open", "1 open, 0.5 on trial, 0 closed.", ["upstream"], multiprocess_mode="livemax")
+LEFT_ALONE = Counter("circuit_breaker_left_alone_total", "Requests an open breaker did not let out.", ["upstream"])
 STOPPED = Counter("requests_stopped_total", "Requests refused by a switch.", ["switch"])
 HELD = Counter("payments_held_total", "Departures put off, by what holds them.", ["why"])
 SUSPICIOUS = Counter("suspicious_activity_total", "Users whose payouts were held after failures.")

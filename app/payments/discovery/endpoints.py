@@ -17,6 +17,7 @@ from payments.errors import (
     Unauthorized,
     documented,
 )
+from payments.upstreams.guarding import Patience
 from payments.web.callers import Reader, core_of
 from payments.web.strict_json import StrictRoute
 
@@ -29,7 +30,9 @@ def _discovery(request: Request) -> Discovery:
         settings = core_of(request).settings
         if not settings.payee_directory_url:
             raise NotFound("Endpoint discovery is not offered here: PAYEE_DIRECTORY_URL is not set.")
-        directory = Directory(settings.payee_directory_url)
+        directory = Directory(
+            settings.payee_directory_url, Patience(settings.breaker_failures, settings.breaker_rest_seconds)
+        )
         found = Discovery(directory.fetch, ttl_seconds=settings.endpoint_cache_seconds)
         request.app.state.discovery, request.app.state.directory = found, directory
     return found

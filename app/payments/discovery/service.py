@@ -19,6 +19,7 @@ from payments import metrics
 from payments.clock import iso
 from payments.discovery.schemas import PayeeEndpoint, PayeeEndpoints
 from payments.errors import NotFound, ServiceUnavailable
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience, guarded_by
 
 if TYPE_CHECKING:
     from payments.core import Core
@@ -33,8 +34,9 @@ Fetch = Callable[[str], Awaitable[dict[str, str]]]
 class Directory:
     """The directory, asked over one session with at most 10 idle connections (pk-http-pool-idle-10)."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, patience: Patience = DEFAULT_PATIENCE) -> None:
         self._url = url
+        self._guard = guarded_by(patience.breaker("payees"))
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, public_key: str) -> dict[str, str]:
@@ -48,6 +50,7 @@ class Directory:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit_per_host=10, keepalive_timeout=30),
                 timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
+                middlewares=self._guard,
             )
         try:
             async with self._session.get(f"{self._url}/{public_key}", allow_redirects=False) as response:

@@ -15,10 +15,13 @@ import orjson
 
 from payments.errors import InvalidInput, ServiceUnavailable
 from payments.rails.lnd import bech32
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Strangers
 from payments.webhooks.reachable import PublicResolver, check_url
 
 TIMEOUT_SECONDS = 10.0
 MAXIMUM_ANSWER_BYTES = 64 * 1024
+# Payees' servers that do not answer are left alone, each by itself.
+_PAYEES = Strangers("lnurl", DEFAULT_PATIENCE)
 _ADDRESS = re.compile(r"^([a-z0-9._+-]{1,64})@([a-z0-9.-]{1,253}(?::\d{1,5})?)$", re.IGNORECASE)
 
 
@@ -85,7 +88,9 @@ async def find(payee: str, amount_msat: int, *, allow_private: bool = False) -> 
         return payee.strip()
     connector = aiohttp.TCPConnector(resolver=PublicResolver(allow_private=allow_private), limit=2)
     timeout = aiohttp.ClientTimeout(total=TIMEOUT_SECONDS)
-    async with aiohttp.ClientSession(connector=connector, timeout=timeout, auto_decompress=False) as session:
+    async with aiohttp.ClientSession(
+        connector=connector, timeout=timeout, auto_decompress=False, middlewares=_PAYEES.guard()
+    ) as session:
         callback = _callback(await _ask(session, url), amount_msat)
         check_url(callback, allow_private=allow_private)
         request = (await _ask(session, callback)).get("pr")

@@ -46,6 +46,7 @@ class Breaker:
         rest_seconds: how long it stays open, with up to a quarter more so that processes do not ask in step.
         now: monotonic seconds.
         spread: a number in [0, 1).
+        is_published: whether the metric shows it: not those of strangers, whose number nobody bounds.
     """
 
     def __init__(
@@ -56,6 +57,7 @@ class Breaker:
         rest_seconds: float = 10.0,
         now: Callable[[], float] = time.monotonic,
         spread: Callable[[], float] = random.random,
+        is_published: bool = True,
     ) -> None:
         self.upstream = upstream
         self._limit = failures
@@ -66,7 +68,9 @@ class Breaker:
         self._open_until = 0.0
         self._trial_until = 0.0
         self.state = BreakerState.CLOSED
-        metrics.BREAKERS.labels(upstream).set(0.0)
+        self._gauge = metrics.BREAKERS.labels(upstream) if is_published else None
+        if self._gauge is not None:
+            self._gauge.set(0.0)
 
     def admit(self) -> None:
         """Let a call pass.
@@ -99,6 +103,7 @@ class Breaker:
     def _enter(self, state: BreakerState) -> None:
         if state is not self.state:
             self.state = state
-            metrics.BREAKERS.labels(self.upstream).set(_GAUGE[state])
+            if self._gauge is not None:
+                self._gauge.set(_GAUGE[state])
             level = _log.warning if state is BreakerState.OPEN else _log.info
             level("circuit breaker", upstream=self.upstream, state=state.value, failures=self._failures)

@@ -13,6 +13,7 @@ import structlog
 
 from payments import metrics
 from payments.clock import iso
+from payments.upstreams.guarding import LeftAloneError, Patience, Strangers
 from payments.version import VERSION
 from payments.webhooks import repository
 from payments.webhooks.reachable import ForbiddenAddressError, PublicResolver, check_url
@@ -52,6 +53,7 @@ class Sender:
     def __init__(self, core: Core) -> None:
         self._core = core
         self._allow_private = allows_private(core.settings)
+        patience = Patience(core.settings.breaker_failures, core.settings.breaker_rest_seconds)
         self._session = aiohttp.ClientSession(
             connector=aiohttp.TCPConnector(
                 resolver=PublicResolver(allow_private=self._allow_private), limit=BATCH, limit_per_host=10
@@ -59,6 +61,7 @@ class Sender:
             timeout=aiohttp.ClientTimeout(total=TIMEOUT_SECONDS),
             headers={"User-Agent": f"Railyard-Webhooks/{VERSION}", "Content-Type": "application/json"},
             auto_decompress=False,
+            middlewares=Strangers("webhooks", patience).guard(),
         )
 
     async def close(self) -> None:
@@ -91,6 +94,8 @@ class Sender:
                 return answer.status, "" if 200 <= answer.status < 300 else f"it answered {answer.status}"
         except ForbiddenAddressError:
             return None, "it does not lead to a public address"
+        except LeftAloneError as error:
+            return None, str(error)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             cause = getattr(error, "os_error", None)
             if isinstance(cause, ForbiddenAddressError) or isinstance(error.__cause__, ForbiddenAddressError):

@@ -18,6 +18,7 @@ import aiohttp
 import orjson
 
 from payments.rails.lnd.errors import LndConfigError
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience, guarded_by
 
 _CREDENTIALS_HOST: Final = "http://169.254.170.2"  # ECS gives a task its role's credentials there
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=5)
@@ -134,15 +135,24 @@ class S3Store:
         region: of the bucket.
         endpoint: another service with S3's API; AWS when empty.
         clock: the time now, in UTC.
+        patience: of its circuit breaker.
     """
 
     def __init__(
-        self, bucket: str, prefix: str, *, region: str, endpoint: str = "", clock: Callable[[], datetime] = _utc_now
+        self,
+        bucket: str,
+        prefix: str,
+        *,
+        region: str,
+        endpoint: str = "",
+        clock: Callable[[], datetime] = _utc_now,
+        patience: Patience = DEFAULT_PATIENCE,
     ) -> None:
         self._base = f"{endpoint.rstrip('/')}/{bucket}" if endpoint else f"https://{bucket}.s3.{region}.amazonaws.com"
         self._prefix = f"{prefix.strip('/')}/" if prefix.strip("/") else ""
         self._region = region
         self._clock = clock
+        self._guard = guarded_by(patience.breaker("channel-backups"))
 
     async def _keys(self, session: aiohttp.ClientSession) -> AwsKeys:
         key_id, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
@@ -171,7 +181,9 @@ class S3Store:
                 )
                 from yarl import URL  # aiohttp's own; an encoded URL must go out as it was signed
 
-                async with session.request(method, URL(url, encoded=True), data=data, headers=headers) as answer:
+                async with session.request(
+                    method, URL(url, encoded=True), data=data, headers=headers, middlewares=self._guard
+                ) as answer:
                     body = await answer.read()
         except (aiohttp.ClientError, TimeoutError, OSError, KeyError, orjson.JSONDecodeError) as error:
             raise StoreError(f"The bucket of the channel backups is not reached ({type(error).__name__}).") from error

@@ -6,6 +6,7 @@ from payments.rails.onchain.paying import PayoutRules, Signer
 from payments.rails.onchain.rail import OnchainConfig, OnchainRail
 from payments.rails.onchain.requests import network_of
 from payments.settings import Settings
+from payments.upstreams.guarding import Patience
 
 
 def build_rail(settings: Settings, *, can_sign: bool) -> OnchainRail:
@@ -26,6 +27,7 @@ def build_rail(settings: Settings, *, can_sign: bool) -> OnchainRail:
         ),
         poll_seconds=settings.onchain_poll_seconds,
         bump_after_seconds=settings.onchain_bump_after_seconds,
+        patience=Patience(settings.breaker_failures, settings.breaker_rest_seconds),
     )
     signer: Signer | None = None
     if can_sign and settings.onchain_signing_descriptor is not None:

@@ -15,6 +15,7 @@ from payments.rails.onchain.errors import (
     EsploraUnreachableError,
     OnchainConfigError,
 )
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience, guarded_by
 
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
 CONNECT_TIMEOUT_SECONDS: Final = 5.0
@@ -46,20 +47,28 @@ def _confirmation(status: dict[str, Any]) -> Confirmation:
 
 
 class Esplora:
-    """One provider. Args: url: base of the API, as https://blockstream.info/api."""
+    """One provider.
 
-    def __init__(self, url: str) -> None:
+    Args:
+        url: base of the API, as https://blockstream.info/api.
+        patience: of its circuit breaker.
+    """
+
+    def __init__(self, url: str, patience: Patience = DEFAULT_PATIENCE) -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise OnchainConfigError("ESPLORA_URL must be an http(s) address such as https://blockstream.info/api.")
         self._url = url.rstrip("/")
+        self._guard = guarded_by(patience.breaker("esplora"))
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
         """Open the connection pool; nobody is contacted."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=30)
-            self._session = aiohttp.ClientSession(connector=connector, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=connector, cookie_jar=aiohttp.DummyCookieJar(), middlewares=self._guard
+            )
 
     async def close(self) -> None:
         """Close every connection."""

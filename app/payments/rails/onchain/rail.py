@@ -28,6 +28,7 @@ from payments.rails.protocol import (
     RailInvoice,
     RailUnavailableError,
 )
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience
 
 HEALTH_TIMEOUT_SECONDS: Final = 1.4  # for each of two calls: 3 s in all
 GENESIS: Final = {
@@ -50,6 +51,7 @@ class OnchainConfig:
         rules: ceilings of payouts.
         poll_seconds: how often the tip is asked for.
         bump_after_seconds: a payout that waits longer is replaced by one that pays more.
+        patience: of the provider's circuit breaker.
     """
 
     url: str
@@ -59,6 +61,7 @@ class OnchainConfig:
     rules: PayoutRules
     poll_seconds: float
     bump_after_seconds: float
+    patience: Patience = DEFAULT_PATIENCE
 
 
 class OnchainRail:
@@ -72,7 +75,7 @@ class OnchainRail:
     def __init__(self, config: OnchainConfig, *, signer: Signer | None = None) -> None:
         self.config = config
         self._watch = WatchWallet(config.descriptor, network_of(config.network))
-        self._esplora = Esplora(config.url)
+        self._esplora = Esplora(config.url, config.patience)
         self._signer = signer
         self._addresses: AddressDesk | None = None
         self._follower: ChainFollower | None = None

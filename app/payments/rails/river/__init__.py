@@ -9,6 +9,7 @@ from __future__ import annotations
 from payments.rails.river.client import RiverAccess, RiverConfigError, read_paths
 from payments.rails.river.rail import RiverRail
 from payments.settings import Settings, SettingsError
+from payments.upstreams.guarding import Patience
 
 
 def build(settings: Settings, role: str) -> RiverRail | None:
@@ -28,6 +29,7 @@ def build(settings: Settings, role: str) -> RiverRail | None:
             key=settings.river_api_key.get_secret_value(),
             secret=settings.river_api_secret.get_secret_value() if settings.river_api_secret else "",
             paths=paths,
+            patience=Patience(settings.breaker_failures, settings.breaker_rest_seconds),
         )
     except RiverConfigError as error:
         raise SettingsError([str(error)]) from error

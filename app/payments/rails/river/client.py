@@ -15,6 +15,7 @@ import aiohttp
 import orjson
 
 from payments.rails.protocol import OutcomeUnknownError, RailRefusedError, RailUnavailableError
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience, guarded_by
 
 RAIL: Final = "river"
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
@@ -56,12 +57,13 @@ def read_paths(text: str) -> dict[str, str]:
 
 @dataclass(frozen=True, slots=True)
 class RiverAccess:
-    """Where and as whom."""
+    """Where and as whom, and how patiently."""
 
     url: str
     key: str = field(repr=False)
     secret: str = field(repr=False)
     paths: Mapping[str, str]
+    patience: Patience = DEFAULT_PATIENCE
 
     def __post_init__(self) -> None:
         parts = urlsplit(self.url)
@@ -75,6 +77,7 @@ class RiverClient:
 
     def __init__(self, access: RiverAccess) -> None:
         self._access = access
+        self._guard = guarded_by(access.patience.breaker(RAIL))
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -82,7 +85,9 @@ class RiverClient:
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=30)
             auth = aiohttp.BasicAuth(self._access.key, self._access.secret)
-            self._session = aiohttp.ClientSession(connector=connector, auth=auth, cookie_jar=aiohttp.DummyCookieJar())
+            self._session = aiohttp.ClientSession(
+                connector=connector, auth=auth, cookie_jar=aiohttp.DummyCookieJar(), middlewares=self._guard
+            )
 
     async def close(self) -> None:
         """Close every connection."""

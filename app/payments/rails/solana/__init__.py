@@ -2,6 +2,7 @@
 
 from payments.rails.solana.rail import SolanaConfig, SolanaConfigError, SolanaRail, known_mint
 from payments.settings import Settings, SettingsError
+from payments.upstreams.guarding import Patience
 
 
 def build(settings: Settings, role: str) -> SolanaRail | None:
@@ -22,6 +23,7 @@ def build(settings: Settings, role: str) -> SolanaRail | None:
             mint=settings.solana_usdc_mint or known_mint(settings.solana_network),
             pay_to=settings.solana_pay_to,
             fee_payer=settings.solana_fee_payer_address or _address_of_key(settings, role),
+            patience=Patience(settings.breaker_failures, settings.breaker_rest_seconds),
         )
         return SolanaRail(config)
     except SolanaConfigError as error:

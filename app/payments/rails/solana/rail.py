@@ -13,6 +13,7 @@ from payments.rails.protocol import Arrival, Health, RailHealth, RailUnavailable
 from payments.rails.solana.arrivals import ArrivalWatcher
 from payments.rails.solana.rpc import RAIL, RpcAnswerError, SolanaRpc
 from payments.rails.solana.tokens import CAIP2, USDC_MINT, X402_V1_NAME, associated_token_account
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience
 
 ASSET: Final = "USDC"
 HEALTH_TIMEOUT_SECONDS: Final = 3.0
@@ -35,6 +36,7 @@ class SolanaConfig:
         mint: of USDC, base58.
         pay_to: the merchant's wallet, base58; empty when nothing is received for ourselves.
         fee_payer: the address that sponsors x402 payments, base58.
+        patience: of the providers' circuit breakers.
     """
 
     rpc_urls: tuple[str, ...] = field(repr=False)
@@ -42,6 +44,7 @@ class SolanaConfig:
     mint: str
     pay_to: str
     fee_payer: str
+    patience: Patience = DEFAULT_PATIENCE
 
     def __post_init__(self) -> None:
         parts = [urlsplit(url) for url in self.rpc_urls]
@@ -96,7 +99,7 @@ class SolanaRail:
 
     def __init__(self, config: SolanaConfig, *, clock: Callable[[], datetime] = _utc_now) -> None:
         self.config = config
-        self.rpc = SolanaRpc(config.rpc_urls)
+        self.rpc = SolanaRpc(config.rpc_urls, config.patience)
         self._clock = clock
         self._genesis = ""
 

@@ -10,6 +10,7 @@ import aiohttp
 import orjson
 
 from payments.rails.protocol import RailUnavailableError
+from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience, guarded_by
 
 RAIL: Final = "solana"
 REQUEST_TIMEOUT_SECONDS: Final = 30.0
@@ -70,10 +71,13 @@ class SolanaRpc:
 
     Args:
         urls: providers, the preferred one first; proofs of death ask all of them.
+        patience: of their circuit breakers, one each.
     """
 
-    def __init__(self, urls: Sequence[str]) -> None:
+    def __init__(self, urls: Sequence[str], patience: Patience = DEFAULT_PATIENCE) -> None:
         self._urls = tuple(urls)
+        # Named by their places: an address holds the provider's key.
+        self._guards = [guarded_by(patience.breaker(f"solana-{place}")) for place in range(1, len(self._urls) + 1)]
         self._session: aiohttp.ClientSession | None = None
         self._next_id = 0
 
@@ -137,6 +141,7 @@ class SolanaRpc:
                 headers={"Content-Type": "application/json"},
                 timeout=timeout,
                 allow_redirects=False,
+                middlewares=self._guards[provider],
             ) as response:
                 return _result(method, response.status, await response.read(), response.headers)
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
