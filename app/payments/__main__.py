@@ -1,4 +1,5 @@
-"""The command: python -m payments serve | work | migrate [--to REVISION] | schema-window | openapi | audit verify."""
+"""The command: python -m payments serve | work | migrate [--to REVISION] | schema-window | openapi | audit verify |
+audit archive | audit verify-archive."""
 
 from __future__ import annotations
 
@@ -42,28 +43,13 @@ def _openapi() -> int:
     return 0
 
 
-def _audit_verify() -> int:
-    import asyncio
+def _audit(what: str) -> int:
+    from payments.audit import commands  # needs the database's driver, which `--help` does not
 
-    from payments.audit import repository
-    from payments.database import Database
-
-    settings = load(Command.AUDIT)
-    assert settings.database_url is not None
-
-    async def verify() -> int:
-        assert settings.database_url is not None
-        database = Database(settings.database_url.get_secret_value(), size=1, timeout_seconds=10, name="audit")
-        await database.open()
-        try:
-            breaks = await repository.breaks(database)
-            figures = await repository.figures(database)
-        finally:
-            await database.close()
-        print(json.dumps({"ok": not breaks, "breaks": breaks, **figures}))  # noqa: T201
-        return 1 if breaks else 0
-
-    return asyncio.run(verify())
+    run = {"verify": commands.verify, "archive": commands.archive, "verify-archive": commands.verify_archive}[what]
+    status, told = run(load(Command.AUDIT if what == "verify" else Command.ARCHIVE))
+    print(json.dumps(told))  # noqa: T201
+    return status
 
 
 def _run(command: Command) -> int:
@@ -95,6 +81,12 @@ def main(arguments: list[str]) -> int:
     commands.add_parser("openapi", help="print the API's OpenAPI document")
     auditing = commands.add_parser("audit", help="look at the audit log").add_subparsers(dest="what", required=True)
     auditing.add_parser("verify", help="recompute its roots; exit status 1 when a row was changed, removed or added")
+    auditing.add_parser("archive", help="put what is sealed and not yet there into AUDIT_ARCHIVE_STORE; safe to repeat")
+    auditing.add_parser(
+        "verify-archive",
+        help="recompute the archive from its own rows, and compare it with the database when DATABASE_URL is there; "
+        "exit status 1 when something is missing, changed or not locked",
+    )
     chosen = parser.parse_args(arguments)
     try:
         if chosen.command == "migrate":
@@ -104,7 +96,7 @@ def main(arguments: list[str]) -> int:
         if chosen.command == "openapi":
             return _openapi()
         if chosen.command == "audit":
-            return _audit_verify()
+            return _audit(chosen.what)
         return _run(Command(chosen.command))
     except SettingsError as error:
         for problem in error.problems:

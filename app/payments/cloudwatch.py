@@ -109,6 +109,7 @@ _UNITS: Units = {
     "OutboxLagSeconds": "Seconds",
     "WebhookLagSeconds": "Seconds",
     "AuditUnsealedSeconds": "Seconds",
+    "AuditUnarchivedSeconds": "Seconds",
     "DatabasePoolInUsePercent": "Percent",
     "TotalVolume": "None",
     "GasPrice": "None",
@@ -181,6 +182,7 @@ def _of_worker(since: _Since) -> dict[str, Any]:
         "WebhookLagSeconds": since.gauge("webhook_lag_seconds", max),
         "UnknownJobs": since.counted("jobs_unknown_total"),
         "AuditUnsealedSeconds": since.gauge("audit_unsealed_seconds", max),
+        "AuditUnarchivedSeconds": since.gauge("audit_unarchived_seconds", max),
         "AuditBreaks": since.gauge("audit_breaks", max),
     }
 

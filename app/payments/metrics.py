@@ -83,6 +83,10 @@ UNKNOWN_JOBS = Counter("jobs_unknown_total", "Jobs that this release does not kn
 TAKEN_OVER = Counter("attempts_taken_over_total", "Attempts whose lease ran out, by what was found.", ["rail", "found"])
 AUDIT_UNSEALED = Gauge("audit_unsealed_seconds", "Age of the oldest unsealed row.", multiprocess_mode="livemax")
 AUDIT_BREAKS = Gauge("audit_breaks", "Roots that the rows no longer lead to.", multiprocess_mode="livemax")
+AUDIT_UNARCHIVED = Gauge(
+    "audit_unarchived_seconds", "Age of the oldest sealed root outside the archive.", multiprocess_mode="livemax"
+)
+AUDIT_ARCHIVE_FAILURES = Counter("audit_archive_failures_total", "Times that the archive took no segment.")
 WEBHOOKS = Counter("webhook_attempts_total", "Attempts to deliver, by what came of them.", ["state"])
 WEBHOOKS_DUE = Gauge("webhooks_due", "Deliveries that are due now.", multiprocess_mode="livemax")
 WEBHOOK_LAG = Gauge("webhook_lag_seconds", "Age of the oldest due delivery.", multiprocess_mode="livemax")

@@ -46,6 +46,7 @@ class Command(enum.StrEnum):
     WORK = "work"
     MIGRATE = "migrate"
     AUDIT = "audit"
+    ARCHIVE = "archive"
 
 
 REQUIRED = {
@@ -53,6 +54,7 @@ REQUIRED = {
     Command.WORK: ("DATABASE_URL", "REDIS_URL", "INVOICE_SECRET"),
     Command.MIGRATE: ("DATABASE_OWNER_URL",),
     Command.AUDIT: ("DATABASE_URL",),
+    Command.ARCHIVE: ("AUDIT_ARCHIVE_STORE",),
 }
 
 
@@ -129,6 +131,14 @@ class Settings(SafetySettings, ReturnSettings):
 
     lnd_backup_store: str = Field("", description="Channel backups: s3://bucket/prefix or a folder; none when empty.")
     lnd_backup_s3_endpoint: str = Field("", description="Another service with S3's API; AWS when empty.")
+
+    audit_archive_store: str = Field(
+        "", description="Archive of the audit log: s3://bucket/prefix or a folder; none when empty."
+    )
+    audit_archive_s3_endpoint: str = Field("", description="Another service with S3's API; AWS when empty.")
+    audit_archive_lock_days: int = Field(
+        0, ge=0, le=36_525, description="Object lock of each segment in compliance mode; 0: the bucket's own rule."
+    )
 
     esplora_url: str = Field("", description="Base URL of Esplora's API; the on-chain rail is off when empty.")
     onchain_descriptor: SecretStr | None = Field(None, description="Public descriptor of the wallet, .../<0;1>/*.")
@@ -267,7 +277,7 @@ def _is_demonstration(secret: SecretStr | None) -> bool:
 
 def _across_fields(settings: Settings, command: Command) -> list[str]:
     problems: list[str] = []
-    problems.extend(_missing(name) for name in REQUIRED[command] if getattr(settings, name.lower()) is None)
+    problems.extend(_missing(name) for name in REQUIRED[command] if not getattr(settings, name.lower()))
     if settings.bitcoin_network not in (settings.network.value, "simnet", "signet"):
         problems.append(
             f"BITCOIN_NETWORK is {settings.bitcoin_network!r} but NETWORK is {settings.network.value!r}: "

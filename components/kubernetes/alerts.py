@@ -128,6 +128,8 @@ PAYMENTS = (
          "Rows of the audit log were changed after they were sealed.", ("tn-secmon-anomalies",)),
     Rule("AuditUnsealed", "max (audit_unsealed_seconds{$ns}) > 60", 5, "warning",
          "The audit log has not been sealed for over a minute."),
+    Rule("AuditUnarchived", "max (audit_unarchived_seconds{$ns}) > 1800", 5, "critical",
+         "Audit rows have been outside the archive for half an hour.", ("tn-comp-retention-7y",)),
 )  # fmt: skip
 SERVICE = (
     Rule("ServiceDown", f"absent({_WEB_UP} == 1)", 1, "critical",

@@ -67,6 +67,7 @@ def everything() -> Samples:
         sample("webhook_lag_seconds", 2),
         sample("jobs_unknown_total", 1, job="x"),
         sample("audit_unsealed_seconds", 3),
+        sample("audit_unarchived_seconds", 4),
         sample("audit_breaks", 0),
     ):
         now |= more

@@ -15,7 +15,7 @@ from yarl import URL
 from payments.core import Core
 from payments.discovery.service import Directory
 from payments.errors import ApiError
-from payments.rails.lnd.backup_stores import S3Store, StoreError
+from payments.object_stores import S3Store, StoreError
 from payments.rails.onchain.esplora import Esplora
 from payments.rails.protocol import RailUnavailableError
 from payments.rails.river.client import DEFAULT_PATHS, RiverAccess, RiverClient
@@ -87,7 +87,7 @@ async def _directory(upstream: Upstream, _core: Core) -> tuple[Call, Call]:
 
 
 async def _backups(upstream: Upstream, _core: Core) -> tuple[Call, Call]:
-    store = S3Store("backups", "", region="us-east-1", endpoint=upstream.url, patience=SHORT)
+    store = S3Store("backups", "", region="us-east-1", endpoint=upstream.url, patience=SHORT, upstream=_BACKUPS)
     return lambda: store.get("a"), _nothing
 
 
@@ -138,12 +138,13 @@ def _left_alone(name: str) -> float:
     return REGISTRY.get_sample_value("circuit_breaker_left_alone_total", {"upstream": name}) or 0.0
 
 
+_BACKUPS = "channel-backups"
 CLIENTS = {
     "esplora": _esplora,
     "river": _river,
     "solana-1": _solana,
     "payees": _directory,
-    "channel-backups": _backups,
+    _BACKUPS: _backups,
     "lnurl": _lnurl,
     "webhooks": _webhooks,
 }

@@ -37,6 +37,8 @@ def own_rows(subject: Subject) -> Iterator[AlarmRow]:
         ("ledger-imbalance", names.LEDGER_IMBALANCE, "Maximum", 0, 1, Severity.CRITICAL, "The ledger's sum is not 0."),
         ("audit-breaks", names.AUDIT_BREAKS, "Maximum", 0, 1, Severity.CRITICAL, "Rows of the audit log were changed."),
         ("audit-unsealed", names.AUDIT_UNSEALED_SECONDS, "Maximum", 60, 3, Severity.WARN, "Audit rows stay unsealed."),
+        ("audit-unarchived", names.AUDIT_UNARCHIVED_SECONDS, "Maximum", 1800, 1, Severity.CRITICAL,
+         "Audit rows have been outside the archive for half an hour."),
         ("payment-unknown", names.OLDEST_UNKNOWN_SECONDS, "Maximum", 900, 1, Severity.CRITICAL,
          "The outcome of a payment has been unknown for 15 min."),
         ("outbox-lag", names.OUTBOX_LAG_SECONDS, "Maximum", 30, 3, Severity.CRITICAL, "Jobs wait in the outbox."),

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from payments.rails.lnd.backup_stores import FolderStore
+from payments.object_stores import FolderStore
 from payments.rails.lnd.backups import Drill
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import MacaroonFile, PinnedCertificate

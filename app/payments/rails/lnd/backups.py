@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from payments.rails.lnd.backup_stores import BackupStore, StoreError
+from payments.object_stores import ObjectStore, StoreError
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.errors import LndAnswerError
 from payments.rails.lnd.messages import NodeInfo
@@ -57,7 +57,7 @@ async def _is_good(client: LndClient, data: bytes) -> bool:
     return True
 
 
-async def keep(client: LndClient, store: BackupStore, *, now: datetime) -> bool:
+async def keep(client: LndClient, store: ObjectStore, *, now: datetime) -> bool:
     """Store a backup when the channels are not those of the newest one; whether one was stored.
 
     Raises:
@@ -86,7 +86,7 @@ class Drill:
     name: str = ""
 
 
-async def drill(client: LndClient, store: BackupStore) -> Drill:
+async def drill(client: LndClient, store: ObjectStore) -> Drill:
     """Fetch the newest backup, have the node decrypt and check it, and compare its channels with today's.
 
     Raises:

@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
+from payments.object_stores import ObjectStore
 from payments.rails.lnd import backups
-from payments.rails.lnd.backup_stores import BackupStore
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import RAIL, LndAccessError
@@ -201,11 +201,11 @@ class LndRail:
 
     # ---- keeping
 
-    async def keep_backup(self, store: BackupStore) -> bool:
+    async def keep_backup(self, store: ObjectStore) -> bool:
         """As `backups.keep`. Takes the pay macaroon. Raises RailError, StoreError."""
         return await backups.keep(self._worker_client(), store, now=self._clock())
 
-    async def try_backup(self, store: BackupStore) -> backups.Drill:
+    async def try_backup(self, store: ObjectStore) -> backups.Drill:
         """As `backups.drill`. Takes the pay macaroon. Raises RailError, StoreError."""
         return await backups.drill(self._worker_client(), store)
 

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import os
-
 import structlog
 from prometheus_client import Counter, Gauge
 
 from payments.core import Core
-from payments.rails.lnd.backup_stores import BackupStore, StoreError, store_of
+from payments.object_stores import ObjectStore, StoreError, region_of_environment, store_of
 from payments.rails.lnd.rail import LndRail
 from payments.rails.protocol import RailError
 from payments.worker.work import Duty
@@ -55,11 +53,15 @@ BACKUP_USABLE = Gauge(
 _log = structlog.get_logger(__name__)
 
 
-def _backups(core: Core) -> tuple[LndRail, BackupStore] | None:
+def _backups(core: Core) -> tuple[LndRail, ObjectStore] | None:
     rail = core.rails.get("lnd")
-    region = os.environ.get("AWS_REGION", os.environ.get("AWS_DEFAULT_REGION", ""))
     settings = core.settings
-    store = store_of(settings.lnd_backup_store, region=region, endpoint=settings.lnd_backup_s3_endpoint)
+    store = store_of(
+        settings.lnd_backup_store,
+        setting="LND_BACKUP_STORE",
+        region=region_of_environment(),
+        endpoint=settings.lnd_backup_s3_endpoint,
+    )
     return (rail, store) if isinstance(rail, LndRail) and rail.can_pay and store is not None else None
 
 

@@ -9,8 +9,7 @@ import boto3
 import pytest
 from moto.server import ThreadedMotoServer
 
-from payments.rails.lnd.backup_stores import AwsKeys, FolderStore, S3Store, StoreError, sign_v4, store_of
-from payments.rails.lnd.errors import LndConfigError
+from payments.object_stores import AwsKeys, FolderStore, S3Store, StoreConfigError, StoreError, sign_v4, store_of
 
 
 @pytest.fixture
@@ -28,7 +27,7 @@ def bucket(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
 
 
 async def test_what_is_put_is_listed_in_order_and_given_back(bucket: str) -> None:
-    store = store_of("s3://backups/lnd/", region="us-east-1", endpoint=bucket)
+    store = store_of("s3://backups/lnd/", setting="LND_BACKUP_STORE", region="us-east-1", endpoint=bucket)
     assert isinstance(store, S3Store)
     for name in ("02ab/2-b.multi", "02ab/1-a.multi", "03cd/1 +&.multi"):
         await store.put(name, name.encode())
@@ -61,8 +60,8 @@ def test_the_signature_is_that_of_awss_example() -> None:
 
 
 def test_a_store_is_named_or_refused() -> None:
-    assert store_of("", region="", endpoint="") is None
-    assert isinstance(store_of("/var/backups", region="", endpoint=""), FolderStore)
+    assert store_of("", setting="LND_BACKUP_STORE", region="", endpoint="") is None
+    assert isinstance(store_of("/var/backups", setting="LND_BACKUP_STORE", region="", endpoint=""), FolderStore)
     for text, sentence in (("backups", "absolute path"), ("s3://backups", "AWS_REGION")):
-        with pytest.raises(LndConfigError, match=sentence):
-            store_of(text, region="", endpoint="")
+        with pytest.raises(StoreConfigError, match=sentence):
+            store_of(text, setting="LND_BACKUP_STORE", region="", endpoint="")
