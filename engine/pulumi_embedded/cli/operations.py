@@ -52,10 +52,15 @@ def refresh(context: Context) -> int:
     """`refresh`."""
     options = _options(context)
     options.clear_pending_creates = context.flags.on("clear-pending-creates")
-    pairs = [pair.strip("[]").split() for pair in context.flags.list("import-pending-creates")]
-    if any(len(pair) != 2 for pair in pairs):
-        raise UsageError("--import-pending-creates takes pairs of a URN and an ID, as in 'urn:pulumi:... i-123'")
-    options.import_pending_creates = {pair[0]: pair[1] for pair in pairs}
+    if options.clear_pending_creates and context.flags.on("skip-pending-creates"):
+        raise UsageError("cannot set both --skip-pending-creates and --clear-pending-creates")
+    given = context.flags.list("import-pending-creates")
+    if len(given) % 2:
+        raise UsageError(
+            "each URN must be followed by an ID: found an odd number of entries; say "
+            "--import-pending-creates 'urn:pulumi:...' --import-pending-creates i-123"
+        )
+    options.import_pending_creates = dict(zip(given[::2], given[1::2], strict=True))
     return _run(context, "refresh", options)
 
 

@@ -88,7 +88,7 @@ REFRESH_FLAGS = (
     Flag("run-program", "Run the program to find out how providers are configured"),
     Flag("clear-pending-creates", "Clear all pending creates, dropping them from the state"),
     Flag("skip-pending-creates", "Skip importing pending creates in interactive mode"),
-    Flag("import-pending-creates", "A list of form [[URN ID]...] of pending creates to import", "csv"),
+    Flag("import-pending-creates", "A pending create's URN, then (again) the ID that it got; may be repeated", "list"),
 )  # fmt: skip
 DESTROY_FLAGS = (
     *_COMMON, *_CONFIG, *_SHOW, *_TARGETS, *_EXCLUDES, *_REFRESH, *_APPLY, *_PREVIEW_ONLY, *_CONTINUE, *_PROTECT,

@@ -4,7 +4,7 @@ An update has a base (the resources of the checkpoint, by index) and operations 
 
 - `begin` {id, operation, resource}: a provider is about to be called; pending until its `end` or `fail`.
 - `same` {id, old}: base resource `old` is part of the new deployment, unchanged.
-- `end` {id, state?, created?, remove_old|remove_new?, delete_old|delete_new?, pending_old|pending_new?, refresh?}: the
+- `end` {id, state?, remove_old|remove_new?, delete_old|delete_new?, pending_old|pending_new?, refresh?}: the
   operation succeeded. `state` joins the new deployment; the resource under `remove_*` leaves it, the one under
   `delete_*` is marked for deletion, the one under `pending_*` was deleted and awaits its replacement.
 - `fail` {id}: the operation failed and left nothing.
@@ -51,8 +51,8 @@ def fold(
 
     Args:
         base: the resources of the checkpoint that the update started from, in its order; not changed.
-        pending: that checkpoint's pending operations. Those of kind "creating" stay until their resource is created,
-            read or imported again, or a refresh resolves them; the others are settled by the update itself.
+        pending: that checkpoint's pending operations. Those of kind "creating" stay until a refresh is told what became
+            of them: another create of the same resource says nothing of it. The others are settled by the update.
         entries: the journal, oldest first; each state in it is a `ResourceState.to_json()` with readable secrets.
     """
     folder = Folder(base, pending)
@@ -73,7 +73,6 @@ class Folder:
         self._news: list[ResourceState | None] = []
         self._position: dict[int, int] = {}
         self._begun: dict[int, Operation] = {}
-        self._created: set[str] = set()
         self._refreshed = False
         self._touched = False
 
@@ -99,8 +98,7 @@ class Folder:
         kept = [
             operation
             for operation in self._pending
-            if operation is not None
-            and (not self._touched or (operation[0] == "creating" and operation[1].urn not in self._created))
+            if operation is not None and (not self._touched or operation[0] == "creating")
         ]
         return resources, [*kept, *self._begun.values()]
 
@@ -120,8 +118,6 @@ class Folder:
         if entry.get("state") is not None:
             state = ResourceState.from_json(entry["state"])
             self._append(entry["id"], state)
-            if entry.get("created"):
-                self._created.add(state.urn)
         self._replace(entry, "remove", None)
         for key, flag in (("delete", "delete"), ("pending", "pending_replacement")):
             marked = self._find(entry, key)
@@ -146,10 +142,7 @@ class Folder:
             self._base.append(ResourceState.from_json(entry["state"]))
 
     def _on_rebase(self, entry: Mapping[str, Any]) -> None:
-        resources, pending = self.result()
-        created = self._created
-        self._start(resources, pending)
-        self._created = created
+        self._start(*self.result())
 
     def _append(self, operation: int, state: ResourceState | None) -> None:
         self._position[operation] = len(self._news)

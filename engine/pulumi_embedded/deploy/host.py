@@ -102,6 +102,8 @@ class PluginHost:
         path = self._find(package)
         if path.is_dir():
             return self._folder_command(path, package.name), str(path)
+        if not path.exists():
+            raise EngineError(f"the provider plugin '{package.name}' of Pulumi.yaml is not at {path}")
         return bootstrapped(sys.executable, "exec", str(path), [self._engine_address]), str(path.parent)
 
     def _find(self, package: ProviderPackage) -> Path:

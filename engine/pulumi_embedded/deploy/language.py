@@ -26,6 +26,7 @@ from pulumi_embedded.errors import EngineError, UsageError
 RUN_PROGRAM = Path(__file__).with_name("run_program.py")
 _SHOWN = 32
 _OUT, _ERR = 1, 2
+_TYPE_CHECKERS = ("mypy", "pyright")
 
 
 class ProgramError(Exception):
@@ -45,6 +46,12 @@ def program_folder(project: ProjectSpec) -> tuple[Path, str]:
     if not main.exists():
         raise UsageError(f"project 'main' could not be read: '{main}' does not exist")
     return (main, ".") if main.is_dir() else (main.parent, main.name)
+
+
+def _without_environment(interpreter: Interpreter, folder: Path) -> list[str]:
+    """Return the options that keep mypy out of a virtual environment in the program's folder."""
+    virtualenv = interpreter.environment.get("VIRTUAL_ENV")
+    return ["--exclude", os.path.relpath(virtualenv, folder)] if virtualenv else []
 
 
 class Program:
@@ -91,6 +98,7 @@ class Program:
         request = self._request
         folder, entry = program_folder(request.project)
         interpreter = self._interpreter()
+        await self._check_types(interpreter, folder)
         command = [
             interpreter.path,
             "-u",
@@ -125,6 +133,40 @@ class Program:
             raise ProgramError(f"an unhandled error occurred: program was ended by signal {-code}")
         if code:
             raise ProgramError(f"an unhandled error occurred: program exited with non-zero exit code: {code}")
+
+    async def _check_types(self, interpreter: Interpreter, folder: Path) -> None:
+        """Run the type checker that the runtime options name over the program.
+
+        Raises:
+            EngineError: there is no such checker.
+            ProgramError: it found something, or is not installed.
+        """
+        checker = self._request.project.runtime_options.get("typechecker")
+        if not checker:
+            return
+        if checker not in _TYPE_CHECKERS:
+            raise EngineError(
+                f"unsupported typechecker option: '{checker}' in Pulumi.yaml; it is one of {', '.join(_TYPE_CHECKERS)}"
+            )
+        command = [interpreter.path, "-m", checker]
+        if checker == "mypy":
+            command += _without_environment(interpreter, folder)
+        environment = {**os.environ, **self._request.environment, **interpreter.environment}
+        child, out, err = await self._children.start(
+            [*command, str(folder)], cwd=folder, environment=environment, name=checker
+        )
+        lines: list[str] = []
+        child.pump(out, lambda line, _: lines.append(line), is_error=False)
+        child.pump(err, lambda line, _: lines.append(line), is_error=True)
+        code = await child.wait()
+        output = "".join(lines)
+        if code and f"No module named {checker}" in output:
+            raise ProgramError(
+                f"The typechecker option is set to {checker}, but {checker} is not installed. Please add an entry for "
+                f"{checker} to requirements.txt and run `{interpreter.path} -m pip install -r requirements.txt`"
+            )
+        if code:
+            raise ProgramError(f"{checker} failed: exit status {code}\n{output}".rstrip())
 
     def _listen(self, line: str, is_error: bool) -> None:
         if not self._muted:

@@ -300,6 +300,13 @@ class Plan:
                 continue
             entry: dict[str, object] = {"kind": "adopt", "index": index}
             resource_id = options.import_pending_creates.get(state.urn)
+            if resource_id and state.urn in deployment.olds:
+                deployment.emitter.warning(
+                    f"{state.urn} was made again after its create was interrupted: '{resource_id}' is not taken up; "
+                    "delete it by hand if nothing else uses it, and forget it with --clear-pending-creates",
+                    state.urn,
+                )
+                continue
             if resource_id:
                 state.id = resource_id
                 entry["state"] = state.to_json()
@@ -307,9 +314,17 @@ class Plan:
             elif not options.clear_pending_creates:
                 continue
             await deployment.recorder.write(entry, durable=True)
+        self._warn_unmatched(options.import_pending_creates)
         if options.import_pending_creates:
             deployment.rebase(deployment.previous)
             await deployment.recorder.rebase(deployment.previous)
+
+    def _warn_unmatched(self, wanted: dict[str, str]) -> None:
+        """Tell which URNs of `--import-pending-creates` no interrupted create belongs to."""
+        deployment = self._deployment
+        known = {state.urn for kind, state in deployment.request.pending_operations if kind == "creating"}
+        for urn in wanted.keys() - known:
+            deployment.emitter.warning(f'"{urn}" did not correspond to a pending create')
 
     def _warn_pending(self) -> None:
         """Tell of operations that an earlier update was interrupted in."""

@@ -116,18 +116,15 @@ def _end_entry(recorder: Recorder, step: Step, operation: int) -> dict[str, Any]
     if new is not None:
         entry["state"] = new.to_json()
     if isinstance(step, CreateStep):
-        entry["created"] = True
         if old is not None:
             entry.update(recorder.place(old, "remove" if old.pending_replacement else "delete"))
     elif isinstance(step, ImportStep):
-        entry["created"] = True
         if step.original is not None:
             entry.update(recorder.place(step.original, "delete"))
     elif isinstance(step, DeleteStep):
         assert old is not None
         entry.update(recorder.place(old, "pending" if old.pending_replacement else "remove"))
     elif isinstance(step, ReadStep):
-        entry["created"] = True
         if old is not None:
             entry.update(recorder.place(old, "delete" if step.replacing else "remove"))
     elif isinstance(step, UpdateStep | RemovePendingReplaceStep) and old is not None:

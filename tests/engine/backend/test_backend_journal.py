@@ -42,7 +42,7 @@ def created(number: int, name: str, **extra: Any) -> list[dict[str, Any]]:
     """Return the entries of a creation, as the deployment engine writes them."""
     return [
         {"kind": "begin", "id": number, "operation": "creating", "resource": thing(name)},
-        {"kind": "end", "id": number, "state": thing(name, **extra), "created": True},
+        {"kind": "end", "id": number, "state": thing(name, **extra)},
     ]
 
 

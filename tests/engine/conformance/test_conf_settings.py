@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 
 import pytest
 
@@ -25,10 +26,26 @@ def test_a_key_without_a_namespace_is_the_projects(stack: Stack) -> None:
     assert json.loads(stack.pulumi("config", "--json").out)["conf:v"]["value"] == "bare"
 
 
-@pytest.mark.parametrize("key", ["a:b:c", "a:b:c:d", ""])
+@pytest.mark.parametrize("key", ["a:b:c", "a:b:c:d"])
 def test_a_key_that_cannot_be_is_named(stack: Stack, key: str) -> None:
     """In one sentence, by commands and programs alike."""
     run = stack.pulumi("config", "set", key, "v")
     assert run.code != 0
     assert "could not parse" in run.text
     assert "Traceback" not in run.text
+
+
+def test_the_type_checker_of_the_runtime_options_runs_before_the_program(stack: Stack) -> None:
+    """What it finds fails the update, in its own words, and the program is not started."""
+    options = {"virtualenv": sys.prefix, "typechecker": "mypy"}
+    (stack.folder / "Pulumi.yaml").write_text(
+        json.dumps({"name": "conf", "runtime": {"name": "python", "options": options}})
+    )
+    main = stack.folder / "__main__.py"
+    main.write_text("import sys\nnumber: int = 'text'\nprint('ran', file=sys.stderr)\n")
+    run = stack.up(fails=True)
+    assert "mypy failed: exit status 1" in run.errors
+    assert "Incompatible types in assignment" in run.errors
+    assert "ran" not in run.messages("info#err")
+    main.write_text("number: int = 1\n")
+    stack.up()

@@ -1,4 +1,4 @@
-"""The embedded engine as a process of its own, with a probe provider that outlives it."""
+"""The engine under test as a process of its own, with a probe provider that outlives it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ ENGINE = Path(__file__).parents[3] / "engine"
 
 @dataclass
 class EngineProcess:
-    """A running `pulumi` command of the embedded engine."""
+    """A running `pulumi` command."""
 
     process: subprocess.Popen[str]
     killed: bool = False
@@ -34,6 +34,10 @@ class EngineProcess:
     def interrupt(self) -> None:
         """Press Ctrl-C."""
         self.process.send_signal(signal.SIGINT)
+
+    def terminate(self) -> None:
+        """Ask it to end, as a process supervisor does."""
+        self.process.send_signal(signal.SIGTERM)
 
     def wait(self, seconds: float = 60.0) -> tuple[int, str]:
         """Wait for its end; return the exit code and what it printed."""
@@ -49,9 +53,10 @@ class ProcessStack(Stack):
 
     def start(self, *arguments: str) -> EngineProcess:
         """Start a command."""
+        command = [sys.executable, "-m", "pulumi_embedded"] if self.engine == "embedded" else ["pulumi"]
         running = EngineProcess(
             subprocess.Popen(
-                [sys.executable, "-m", "pulumi_embedded", *arguments, "--non-interactive"],
+                [*command, *arguments, "--non-interactive"],
                 cwd=self.folder,
                 env={**os.environ, **self.environment, "PYTHONPATH": str(ENGINE)},
                 stdout=subprocess.PIPE,
@@ -91,20 +96,23 @@ def probe() -> Probe:
 
 
 @pytest.fixture
-def stack(tmp_path: Path, probe: Probe) -> Iterator[ProcessStack]:
-    """An empty stack of the embedded engine."""
+def stack(tmp_path: Path, probe: Probe, engine_name: str) -> Iterator[ProcessStack]:
+    """An empty stack of the engine under test."""
     folder = tmp_path / "project"
     for name in ("project", "backend", "home"):
         (tmp_path / name).mkdir()
     with serving(probe) as port:
         stack = ProcessStack(
             folder,
-            "embedded",
+            engine_name,
             {
                 "PULUMI_HOME": str(tmp_path / "home"),
                 "PULUMI_BACKEND_URL": f"file://{tmp_path / 'backend'}",
                 "PULUMI_CONFIG_PASSPHRASE": "crash",
                 "PULUMI_DEBUG_PROVIDERS": f"probe:{port}",
+                "PULUMI_DEBUG_COMMANDS": "true",
+                "PULUMI_SKIP_UPDATE_CHECK": "true",
+                "PULUMI_DISABLE_AUTOMATIC_PLUGIN_ACQUISITION": "true",
             },
         )
         stack.create()

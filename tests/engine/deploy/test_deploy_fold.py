@@ -58,19 +58,21 @@ def test_a_begun_operation_is_pending_until_it_ends() -> None:
     resources, pending = fold([], [], [begin])
     assert resources == []
     assert [(kind, item.urn) for kind, item in pending] == [("creating", urn_of("a"))]
-    end = {"kind": "end", "id": 1, "state": state("a").to_json(), "created": True}
+    end = {"kind": "end", "id": 1, "state": state("a").to_json()}
     resources, pending = fold([], [], [begin, end])
     assert names(resources) == ["a"]
     assert pending == []
     assert fold([], [], [begin, {"kind": "fail", "id": 1}]) == ([], [])
 
 
-def test_what_a_crash_left_pending_stays_until_it_is_made() -> None:
-    """A create that was interrupted is dropped when its resource is made; other kinds are settled by any update."""
+def test_a_create_that_a_crash_left_pending_stays_until_a_refresh_settles_it() -> None:
+    """Its resource being made again says nothing of what was made before; other kinds are settled by any update."""
     pending: list[Operation] = [("creating", state("lost")), ("deleting", state("x"))]
-    entries: list[dict[str, Any]] = [{"kind": "end", "id": 1, "state": state("other").to_json(), "created": True}]
+    entries: list[dict[str, Any]] = [{"kind": "end", "id": 1, "state": state("other").to_json()}]
     assert [item.urn for _, item in fold([], pending, entries)[1]] == [urn_of("lost")]
-    entries.append({"kind": "end", "id": 2, "state": state("lost").to_json(), "created": True})
+    entries.append({"kind": "end", "id": 2, "state": state("lost").to_json()})
+    assert [item.urn for _, item in fold([], pending, entries)[1]] == [urn_of("lost")]
+    entries.append({"kind": "adopt", "index": 0})
     assert fold([], pending, entries)[1] == []
 
 
@@ -81,7 +83,6 @@ def test_a_replacement_keeps_both_until_the_old_one_is_deleted() -> None:
         "kind": "end",
         "id": 1,
         "state": state("a", resource_id="a-1").to_json(),
-        "created": True,
         "delete_old": 0,
     }
     assert names(fold(base, [], [created])[0]) == ["a", "a!", "b"]
@@ -94,7 +95,7 @@ def test_delete_before_replace_keeps_the_place() -> None:
     base = [state("a"), state("b", "a")]
     gone = {"kind": "end", "id": 1, "pending_old": 0}
     assert names(fold(base, [], [gone])[0]) == ["a?", "b"]
-    made = {"kind": "end", "id": 2, "state": state("a", resource_id="a-1").to_json(), "remove_old": 0, "created": True}
+    made = {"kind": "end", "id": 2, "state": state("a", resource_id="a-1").to_json(), "remove_old": 0}
     assert names(fold(base, [], [gone, made])[0]) == ["a", "b"]
 
 
@@ -112,7 +113,7 @@ def test_a_refresh_drops_references_to_what_is_gone() -> None:
 def test_outputs_replace_the_state_in_place() -> None:
     """Of a resource of this update or of the base."""
     entries: list[dict[str, Any]] = [
-        {"kind": "end", "id": 1, "state": state("a").to_json(), "created": True},
+        {"kind": "end", "id": 1, "state": state("a").to_json()},
         {"kind": "outputs", "state": replace(state("a"), outputs={"x": 1}).to_json(), "remove_new": 1},
     ]
     (found,), _ = fold([], [], entries)
@@ -199,8 +200,6 @@ def _steps(
         end["remove_old"] = old
     elif fate == "replace":
         end["delete_old"] = old
-    if fate != "update":
-        end["created"] = True
     journal.append(end)
     return number
 
