@@ -17,7 +17,7 @@ from pydantic import AliasChoices, Field, SecretStr, ValidationError, field_vali
 from pydantic_settings import NoDecode, SettingsConfigDict
 
 from payments.settings_of_returns import ReturnSettings
-from payments.settings_of_safety import SafetySettings
+from payments.settings_of_safety import AssetLimits, SafetySettings
 
 MINIMUM_SECRET_LENGTH = 32
 IpNetwork = ipaddress.IPv4Network | ipaddress.IPv6Network
@@ -252,6 +252,28 @@ class Settings(SafetySettings, ReturnSettings):
         if not self.solana_network:
             derived = "mainnet-beta" if self.network is Network.MAINNET else "devnet"
             object.__setattr__(self, "solana_network", derived)
+
+    def limits_of(self, asset: str) -> AssetLimits | None:
+        """What may be paid in an asset, in its minor units; None: nothing is paid out in it."""
+        if asset != "BTC":
+            return self.asset_limits.get(asset)
+        return AssetLimits(
+            max_payment=self.max_payment_msat,
+            max_fee=self.max_fee_msat,
+            daily_payout=self.daily_payout_limit_msat,
+            approval_threshold=self.approval_threshold_msat,
+            hot_wallet_floor=self.hot_wallet_floor_msat,
+            hot_wallet_ceiling=self.hot_wallet_ceiling_msat,
+        )
+
+    def approval_thresholds(self) -> dict[str, int]:
+        """Assets whose larger payouts need a second person, with the amount above which they do."""
+        found = {asset: self.limits_of(asset) for asset in ("BTC", *self.asset_limits)}
+        return {
+            asset: limits.approval_threshold
+            for asset, limits in found.items()
+            if limits is not None and limits.approval_threshold is not None
+        }
 
     @property
     def key_environment(self) -> str:

@@ -35,6 +35,26 @@ class TokenIssuer(BaseModel):
     user_prefix: str = Field("", max_length=24, pattern=r"^[A-Za-z0-9._-]*$")
 
 
+class AssetLimits(BaseModel):
+    """What may be paid in an asset, in its minor units. Without `approval_threshold` nobody has to approve; without a
+    floor or a ceiling the hot wallet has none."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    max_payment: int = Field(ge=1)
+    max_fee: int = Field(ge=0)
+    daily_payout: int = Field(ge=0)
+    approval_threshold: int | None = Field(None, ge=0)
+    hot_wallet_floor: int | None = Field(None, ge=0)
+    hot_wallet_ceiling: int | None = Field(None, ge=0)
+
+
+LIMITS_FORM = (
+    '{"USDC": {"max_payment": 1000000000, "max_fee": 0, "daily_payout": 10000000000, "approval_threshold": 500000000, '
+    '"hot_wallet_floor": 0, "hot_wallet_ceiling": 100000000000}}'
+)
+
+
 class SafetySettings(GuideSettings):
     """Settings of callers and of safety."""
 
@@ -64,6 +84,11 @@ class SafetySettings(GuideSettings):
     hot_wallet_ceiling_msat: int | None = Field(
         None, ge=0, description="More than this in the hot wallet, in msat, calls for a sweep to cold storage."
     )
+    asset_limits: Annotated[dict[str, AssetLimits], NoDecode] = Field(
+        {},
+        description="Limits of assets beside BTC (whose are MAX_PAYMENT_MSAT and so on) as JSON, in minor units: "
+        f"{LIMITS_FORM}. An asset without limits is not paid out.",
+    )
     breaker_failures: int = Field(5, ge=1, le=1000, description="Failures in a row that open an upstream's breaker.")
     breaker_rest_seconds: float = Field(10, gt=0, le=3600, description="Rest of an open breaker before one trial call.")
 
@@ -85,6 +110,27 @@ class SafetySettings(GuideSettings):
             where = ".".join(str(part) for part in first["loc"])
             raise ValueError(f"has an issuer whose {where} is wrong ({first['msg']}): write {ISSUER_FORM}") from None
 
+    @field_validator("asset_limits", mode="before")
+    @classmethod
+    def _read_limits(cls, value: object) -> object:
+        if not isinstance(value, str):
+            return value
+        try:
+            listed = json.loads(value)
+        except json.JSONDecodeError:
+            raise ValueError(f"is no JSON: write {LIMITS_FORM}") from None
+        if not isinstance(listed, dict):
+            raise ValueError(f"is no object: write {LIMITS_FORM}")
+        limits = {}
+        for asset, one in listed.items():
+            try:
+                limits[asset] = AssetLimits.model_validate(one)
+            except ValidationError as error:
+                first = error.errors(include_input=False, include_url=False)[0]
+                where = ".".join(str(part) for part in (asset, *first["loc"]))
+                raise ValueError(f"has {where} wrong ({first['msg']}): write {LIMITS_FORM}") from None
+        return limits
+
     def safety_problems(self, *, is_local: bool) -> list[str]:
         """What does not fit together."""
         problems: list[str] = []
@@ -97,7 +143,17 @@ class SafetySettings(GuideSettings):
             scheme = urlsplit(one.jwks_url).scheme
             if scheme != "https" and not (is_local and scheme == "http"):
                 problems.append(f"JWT_ISSUERS has the jwks_url {one.jwks_url!r}: outside APP_ENV=local it is https.")
-        floor, ceiling = self.hot_wallet_floor_msat, self.hot_wallet_ceiling_msat
-        if floor is not None and ceiling is not None and floor >= ceiling:
+        if _without_room(self.hot_wallet_floor_msat, self.hot_wallet_ceiling_msat):
             problems.append("HOT_WALLET_FLOOR_MSAT is not below HOT_WALLET_CEILING_MSAT: leave room between them.")
+        if "BTC" in self.asset_limits:
+            problems.append("ASSET_LIMITS has BTC, whose limits are MAX_PAYMENT_MSAT and its like: leave it out.")
+        for asset, limits in self.asset_limits.items():
+            if _without_room(limits.hot_wallet_floor, limits.hot_wallet_ceiling):
+                problems.append(f"ASSET_LIMITS has a hot_wallet_floor of {asset} that is not below its ceiling.")
+            if limits.max_fee > limits.max_payment:
+                problems.append(f"ASSET_LIMITS has a max_fee of {asset} above its max_payment.")
         return problems
+
+
+def _without_room(floor: int | None, ceiling: int | None) -> bool:
+    return floor is not None and ceiling is not None and floor >= ceiling

@@ -38,8 +38,9 @@ class MemoryRail:
     `before` and `after` are awaited before and after an effect takes place: raise there, or wait, or cancel.
     """
 
-    def __init__(self, name: str = "lnd") -> None:
+    def __init__(self, name: str = "lnd", asset: str = "BTC") -> None:
         self._name = name
+        self._asset = asset
         self.invoices: dict[str, RailInvoice] = {}
         self.payments: dict[str, Outcome] = {}
         self.created: Counter[str] = Counter()
@@ -57,7 +58,7 @@ class MemoryRail:
 
     @property
     def assets(self) -> frozenset[str]:
-        return frozenset({"BTC"})
+        return frozenset({self._asset})
 
     async def start(self) -> None:
         return None
@@ -99,7 +100,7 @@ class MemoryRail:
         expires = datetime.fromtimestamp(int(parts[3]), UTC)
         return DecodedRequest(
             rail_id=parts[1],
-            asset="BTC",
+            asset=self._asset,
             amount=int(parts[2]) if parts[2] else None,
             payee="somebody",
             memo="",
@@ -130,7 +131,7 @@ class MemoryRail:
         arrival = Arrival(
             event_id=event_id or f"event-{position}",
             rail_id=rail_id,
-            asset="BTC",
+            asset=self._asset,
             amount=amount,
             arrived_at=at or datetime.now(UTC),
             cursor=str(position),

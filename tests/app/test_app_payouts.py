@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import dataclasses
 from datetime import timedelta
 from typing import Any
 from uuid import UUID
@@ -88,6 +89,30 @@ class TestAccepting:
         statuses = await asyncio.gather(*(one(key) for key in range(10)))
         assert sorted(statuses) == [202] + [409] * 9
         assert (await balances(core))["liabilities:reserved:test:alice"] == -5000
+
+    async def test_one_request_is_paid_once_over_all_rails_of_its_network(
+        self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
+    ) -> None:
+        river, elsewhere = MemoryRail("river"), MemoryRail("onchain")
+        both = dataclasses.replace(core, rails={"lnd": rail, "river": river, "onchain": elsewhere})
+        async with client_of(both, **{"x-api-key": client.headers["x-api-key"]}) as wide:
+            rail.next_outcome = UNKNOWN
+            assert (await _accept(wide, 1)).status_code == 202
+            request = MemoryRail.request(1)
+            for state in ("created", "unknown"):
+                second = await _accept(wide, 2, rail="river", paymentRequest=request)
+                assert (second.status_code, second.json()["code"]) == (409, "CONFLICT"), state
+                await _work(both)
+            assert (await _accept(wide, 3, rail="onchain", paymentRequest=request)).status_code == 202, (
+                "no such network"
+            )
+            rail.payments = dict.fromkeys(rail.payments, DEAD)
+            await _due(both)
+            await sweep_once(both, registry.look_ups())
+            third = await _accept(wide, 4, rail="river", paymentRequest=request)
+            assert third.status_code == 202, "provably dead on the first rail"
+            await _work(both)
+        assert (rail.sent.total(), river.sent.total()) == (1, 1)
 
     async def test_more_than_there_is_is_refused_and_leaves_the_key_free(
         self, client: httpx.AsyncClient, core: Core

@@ -208,6 +208,41 @@ class TestHumanQueue:
         await self._decide(core, waiting, outcome="dead")
         assert (await client.get(f"/v1/payments/{waiting['id']}")).json()["status"] == "succeeded"
 
+    @pytest.mark.parametrize(
+        ("outcome", "refund", "suspense"),
+        [("succeeded", "succeeded", "refunded"), ("dead", "awaiting_payee", "refunding")],
+    )
+    async def test_a_verdict_on_a_refunds_payment_is_the_refunds(
+        self,
+        client: httpx.AsyncClient,
+        core: Core,
+        rail: MemoryRail,
+        office: httpx.AsyncClient,
+        outcome: str,
+        refund: str,
+        suspense: str,
+    ) -> None:
+        await fund(core, 100)
+        invoice = (await client.post("/v1/invoices", json={"amount": 1000})).json()
+        await credit(core, "lnd", [await rail.arrive(invoice["paymentHash"], 700)])
+        (suspended,) = (await client.get("/v1/suspense")).json()["data"]
+        rail.next_outcome = UNKNOWN
+        body = {"suspenseId": suspended["id"], "payee": MemoryRail.request(9, 700), "maxFeeMsat": 50}
+        made = (await client.post("/v1/refunds", json=body, headers={"Idempotency-Key": "r"})).json()
+        rows = await core.database.all("DELETE FROM payments.outbox WHERE kind = 'job' RETURNING payload", name="test")
+        for row in rows:
+            await registry.jobs()["payments.send", 1].handle(core, row["payload"])
+        await core.database.run(
+            "UPDATE payments.attempts SET person_since = clock_timestamp(), lease_until = now() WHERE kind = 'pay'",
+            name="test",
+        )
+        (waiting,) = (await office.get("/v1/human-queue")).json()["attempts"]
+        assert waiting["refundId"] == made["id"]
+        await self._decide(core, {"office": office}, outcome=outcome)
+        assert (await client.get(f"/v1/refunds/{made['id']}")).json()["status"] == refund
+        found = (await client.get("/v1/suspense", params={"status": suspense})).json()["data"]
+        assert [one["id"] for one in found] == [suspended["id"]]
+
     async def test_what_is_on_its_way_is_not_declared_dead(
         self, client: httpx.AsyncClient, core: Core, rail: MemoryRail, waiting: dict[str, Any]
     ) -> None:

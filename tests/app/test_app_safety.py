@@ -283,6 +283,21 @@ async def _bootstrap(core: Core, route: str) -> httpx.Response:
 
 
 class TestSuspicion:
+    async def test_what_was_queued_before_the_hold_is_not_signed_after_it(
+        self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
+    ) -> None:
+        await fund(core, 100_000)
+        assert (await accept(client, 1)).status_code == 202
+        for number in range(10):
+            await suspicion.failed(core, user_id="alice", environment="test", what=f"failure {number}")
+        assert await work(core) == 1, "held, and tried again later"
+        assert (await states(core), rail.sent.total()) == (["created"], 0)
+        async with await admin_of(core) as admin:
+            answer = await admin.put("/v1/users/alice/review", json={"note": "a broken till"})
+            assert answer.status_code == 200
+        assert await work(core) == 0
+        assert (await states(core), rail.sent.total()) == (["succeeded"], 1)
+
     async def test_ten_failures_in_an_hour_hold_the_users_payouts_until_somebody_looks(
         self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
     ) -> None:

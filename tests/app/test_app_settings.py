@@ -53,6 +53,40 @@ def test_good_settings_are_taken(good: pytest.MonkeyPatch) -> None:
     assert settings.solana_network == "devnet"
 
 
+def test_every_asset_has_limits_of_its_own(good: pytest.MonkeyPatch) -> None:
+    good.setenv(
+        "ASSET_LIMITS", '{"USDC": {"max_payment": 9, "max_fee": 1, "daily_payout": 20, "approval_threshold": 5}}'
+    )
+    good.setenv("APPROVAL_THRESHOLD_MSAT", "7000")
+    settings = load(Command.WORK)
+    usdc, bitcoin = settings.limits_of("USDC"), settings.limits_of("BTC")
+    assert usdc is not None and (usdc.max_payment, usdc.hot_wallet_floor) == (9, None)  # noqa: PT018
+    assert bitcoin is not None and bitcoin.max_payment == settings.max_payment_msat  # noqa: PT018
+    assert settings.limits_of("XLM") is None
+    assert settings.approval_thresholds() == {"BTC": 7000, "USDC": 5}
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("{", "ASSET_LIMITS is no JSON"),
+        ("[]", "ASSET_LIMITS is no object"),
+        ('{"USDC": {"max_payment": 0, "max_fee": 0, "daily_payout": 0}}', "ASSET_LIMITS has USDC.max_payment wrong"),
+        ('{"USDC": {"max_fee": 0, "daily_payout": 0}}', "ASSET_LIMITS has USDC.max_payment wrong"),
+        ('{"BTC": {"max_payment": 1, "max_fee": 0, "daily_payout": 0}}', "ASSET_LIMITS has BTC, whose limits"),
+        ('{"USDC": {"max_payment": 1, "max_fee": 2, "daily_payout": 0}}', "a max_fee of USDC above its max_payment"),
+        (
+            '{"T":{"max_payment":1,"max_fee":0,"daily_payout":0,"hot_wallet_floor": 2,"hot_wallet_ceiling": 2}}',
+            "hot_wallet_floor of T that is not below",
+        ),
+    ],
+)
+def test_limits_that_cannot_be_used_are_explained(good: pytest.MonkeyPatch, text: str, said: str) -> None:
+    good.setenv("ASSET_LIMITS", text)
+    (problem,) = _problems(Command.WORK)
+    assert said in problem
+
+
 def test_a_file_in_the_secrets_folder_serves_as_well(good: pytest.MonkeyPatch, tmp_path: Path) -> None:
     good.delenv("JWT_SECRET")
     (tmp_path / "JWT_SECRET").write_text("a1b2c3d4" * 8 + "\n")

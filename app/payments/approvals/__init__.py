@@ -1,1 +1,1 @@
-"""Approvals: a payout above APPROVAL_THRESHOLD_MSAT leaves only after a second person's word."""
+"""Approvals: a payout above its asset's threshold leaves only after a second person's word."""

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 from uuid import UUID
 
 from payments.database import Queries, Row
+
+_IS_ABOVE = (
+    "EXISTS (SELECT 1 FROM unnest(%s::text[], %s::numeric[]) AS t (asset, threshold) "
+    "WHERE t.asset = p.asset AND p.amount > t.threshold)"
+)
 
 
 async def approve(
@@ -40,32 +46,32 @@ async def of_payment(database: Queries, payment_id: UUID) -> Row | None:
     )
 
 
-async def enqueue_stranded(database: Queries, *, threshold: int | None, before: datetime, release: str) -> int:
+async def enqueue_stranded(database: Queries, *, thresholds: Mapping[str, int], before: datetime, release: str) -> int:
     """Enqueue the sending of payments older than `before` that wait for nobody and that no job is there for."""
     return len(
         await database.all(
-            "SELECT payments.enqueue_job('payments.send', 1, 'payment', p.id::text, "
+            "SELECT payments.enqueue_job('payments.send', 1, 'payment', p.id::text, "  # noqa: S608
             "jsonb_build_object('payment_id', p.id), %s) FROM payments.payments p WHERE p.state = 'created' "
-            "AND p.created_at < %s AND (p.asset <> 'BTC' OR %s::numeric IS NULL OR p.amount <= %s "
+            f"AND p.created_at < %s AND (NOT {_IS_ABOVE} "
             "OR EXISTS (SELECT 1 FROM payments.approvals a WHERE a.payment_id = p.id)) "
             "AND NOT EXISTS (SELECT 1 FROM procrastinate.procrastinate_jobs j WHERE j.lock = 'payment:' || p.id "
             "AND j.status IN ('todo', 'doing')) AND NOT EXISTS (SELECT 1 FROM payments.outbox o "
             "WHERE o.name = 'payments.send' AND o.subject_id = p.id::text) LIMIT 100",
-            (release, before, threshold, threshold),
+            (release, before, list(thresholds), list(thresholds.values())),
             name="enqueue_stranded",
         )
     )
 
 
 async def waiting(
-    database: Queries, *, environment: str | None, threshold: int, before: datetime | None, limit: int
+    database: Queries, *, environment: str | None, thresholds: Mapping[str, int], before: datetime | None, limit: int
 ) -> list[Row]:
-    """Payments above the threshold that nobody approved, oldest first; those made before `before` alone if it is
-    set."""
+    """Payments above their asset's threshold that nobody approved, oldest first; those made before `before` alone if
+    it is set."""
     return await database.all(
-        "SELECT p.* FROM payments.payments p WHERE p.state = 'created' AND p.asset = 'BTC' AND p.amount > %s "
+        f"SELECT p.* FROM payments.payments p WHERE p.state = 'created' AND {_IS_ABOVE} "  # noqa: S608
         "AND (%s::text IS NULL OR p.environment = %s) AND (%s::timestamptz IS NULL OR p.created_at < %s) "
         "AND NOT EXISTS (SELECT 1 FROM payments.approvals a WHERE a.payment_id = p.id) ORDER BY p.created_at LIMIT %s",
-        (threshold, environment, environment, before, before, limit),
+        (list(thresholds), list(thresholds.values()), environment, environment, before, before, limit),
         name="waiting_for_approval",
     )

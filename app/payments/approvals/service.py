@@ -68,11 +68,9 @@ async def approve(core: Core, caller: Caller, payment_id: UUID, new: NewApproval
 
 async def waiting(core: Core, caller: Caller) -> list[WaitingPayment]:
     """Payments that wait for a second person, oldest first."""
-    threshold = core.settings.approval_threshold_msat
-    if threshold is None:
-        return []
+    thresholds = core.settings.approval_thresholds()
     rows = await repository.waiting(
-        core.database, environment=caller.environment, threshold=threshold, before=None, limit=SHOWN
+        core.database, environment=caller.environment, thresholds=thresholds, before=None, limit=SHOWN
     )
     return [
         WaitingPayment(

@@ -20,18 +20,16 @@ _log = structlog.get_logger(__name__)
 
 async def close_forgotten(core: Core) -> None:
     """Close what has waited for longer than APPROVAL_LIFETIME_SECONDS; publish how many wait."""
-    threshold = core.settings.approval_threshold_msat
+    thresholds = core.settings.approval_thresholds()
     now = core.clock.now()
     # The threshold was raised or taken away meanwhile, or an operator emptied the queue: nobody else would send them.
     await repository.enqueue_stranded(
-        core.database, threshold=threshold, before=now - STRANDED_AFTER, release=core.settings.release
+        core.database, thresholds=thresholds, before=now - STRANDED_AFTER, release=core.settings.release
     )
-    if threshold is None:
-        return
     forgotten = await repository.waiting(
         core.database,
         environment=None,
-        threshold=threshold,
+        thresholds=thresholds,
         before=now - timedelta(seconds=core.settings.approval_lifetime_seconds),
         limit=_BATCH,
     )
@@ -48,7 +46,7 @@ async def close_forgotten(core: Core) -> None:
         if closed:
             metrics.PAYMENTS.labels(row["rail"], "failed").inc()
             _log.warning("a payment was closed that nobody approved", payment_id=str(row["id"]))
-    waiting = await repository.waiting(core.database, environment=None, threshold=threshold, before=None, limit=1000)
+    waiting = await repository.waiting(core.database, environment=None, thresholds=thresholds, before=None, limit=1000)
     metrics.APPROVALS_WAITING.set(len(waiting))
 
 

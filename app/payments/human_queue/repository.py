@@ -14,8 +14,8 @@ _OPEN = "state IN ('started', 'in_flight', 'unknown')"
 async def waiting(database: Database, limit: int) -> list[Row]:
     """Attempts that wait for a person, oldest first."""
     return await database.all(
-        f"SELECT * FROM payments.attempts WHERE person_since IS NOT NULL AND {_OPEN} "  # noqa: S608
-        "ORDER BY person_since LIMIT %s",
+        "SELECT a.*, (SELECT p.refund_id FROM payments.payments p WHERE p.id = a.subject_id) AS refund_id "  # noqa: S608
+        f"FROM payments.attempts a WHERE person_since IS NOT NULL AND {_OPEN} ORDER BY person_since LIMIT %s",
         (limit,),
         name="waiting_attempts",
     )

@@ -21,6 +21,7 @@ class WaitingAttempt(BaseModel):
     railId: str  # noqa: N815
     subjectKind: str  # noqa: N815
     subjectId: UUID  # noqa: N815
+    refundId: UUID | None = Field(description="The refund that the payment sends; a verdict ends it, too.")  # noqa: N815
     state: str
     reason: str
     lookUps: int  # noqa: N815

@@ -41,6 +41,7 @@ async def listed(core: Core) -> HumanQueue:
                 railId=row["rail_id"],
                 subjectKind=row["subject_kind"],
                 subjectId=row["subject_id"],
+                refundId=row["refund_id"],
                 state=row["state"],
                 reason=row["reason"],
                 lookUps=row["look_ups"],

@@ -60,13 +60,22 @@ def order_of(core: Core, invoice: Invoice) -> InvoiceOrder:
     )
 
 
+def _ceiling(core: Core, asset: str) -> int | None:
+    if asset == "BTC":
+        return core.settings.max_payment_msat
+    limits = core.settings.limits_of(asset)
+    return limits.max_payment if limits else None
+
+
 def _draft(core: Core, caller: Caller, new: NewInvoice, rail: ReceivingRail) -> Invoice:
     if new.asset not in rail.assets:
         raise InvalidInput(f"The rail {rail.name} takes {sorted(rail.assets)}, not {new.asset!r}.")
-    if new.asset == "BTC" and new.amount is not None and new.amount > core.settings.max_payment_msat:
+    ceiling = _ceiling(core, new.asset)
+    if new.amount is not None and ceiling is not None and new.amount > ceiling:
+        unit = "msat" if new.asset == "BTC" else f"minor units of {new.asset}"
         raise InvalidInput(
-            f"The amount is above the ceiling of {core.settings.max_payment_msat} msat of one payment.",
-            details={"maximumMsat": core.settings.max_payment_msat},
+            f"The amount is above the ceiling of {ceiling} {unit} of one payment.",
+            details={"maximumMsat": ceiling} if new.asset == "BTC" else {"maximum": ceiling, "asset": new.asset},
         )
     now = core.clock.now().replace(microsecond=0)
     invoice_id = core.clock.new_id()

@@ -15,9 +15,10 @@ from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import DBAPIError
 from sqlalchemy.pool import NullPool
 
+from payments.lock_classes import LockClass
 from payments.migrations.window import OLDEST_SCHEMA
 
-ADVISORY_LOCK = 727000
+ADVISORY_LOCK = int(LockClass.MIGRATION)
 ROLES = ("payments_app", "payments_reader")
 
 

@@ -1,9 +1,10 @@
-"""The signer's last look before money leaves (design section 4, rule 11): limits, switches, approvals and the hot
-wallet's floor, all read in PostgreSQL in the transaction that begins the attempt. What the web role believed does not
-count."""
+"""The signer's last look before money leaves (design section 4, rule 11): limits, switches, approvals, suspicion and
+the hot wallet's floor, all read in PostgreSQL in the transaction that begins the attempt. What the web role believed
+does not count."""
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import TYPE_CHECKING
 from uuid import UUID
 
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from payments.core import Core
 
 HELD_AGAIN_SECONDS = 15.0
-_WHY = {"RY006": "switch", "RY007": "approval", "RY008": "floor"}
+_WHY = {"RY006": "switch", "RY007": "approval", "RY008": "floor", "RY010": "suspicion"}
 _log = structlog.get_logger(__name__)
 
 
@@ -38,18 +39,25 @@ async def begin_or_hold(core: Core, prepared: PreparedPayment, *, attempt_id: UU
     approval brings the job again).
 
     Raises:
-        HeldError: a switch, or the floor of the hot wallet.
+        HeldError: a switch, the floor of the hot wallet, or a user who became suspicious meanwhile.
         psycopg.Error: SQLSTATE RY005, above a limit.
     """
     settings, now = core.settings, core.clock.now()
-    payment_id = prepared.order.payment_id
+    payment_id, asset = prepared.order.payment_id, prepared.order.asset
+    limits = settings.limits_of(asset)
+    if limits is None:
+        # Its limits were taken away after it was accepted.
+        metrics.HELD.labels("limits").inc()
+        raise HeldError(f"Payouts in {asset} are held: ASSET_LIMITS sets none for it.")
     try:
         async with core.database.statements() as transaction:
             await repository.check_departure(
                 transaction,
                 payment_id,
-                approval_threshold=settings.approval_threshold_msat,
-                wallet_floor=settings.hot_wallet_floor_msat,
+                approval_threshold=limits.approval_threshold,
+                wallet_floor=limits.hot_wallet_floor,
+                failed_since=now - timedelta(seconds=settings.suspicious_window_seconds),
+                failures=settings.suspicious_failures,
                 now=now,
             )
             return await repository.begin(
@@ -59,8 +67,8 @@ async def begin_or_hold(core: Core, prepared: PreparedPayment, *, attempt_id: UU
                 token=token,
                 lease_seconds=settings.lease_seconds,
                 now=now,
-                daily_limit=settings.daily_payout_limit_msat,
-                max_amount=settings.max_payment_msat,
+                daily_limit=limits.daily_payout,
+                max_amount=limits.max_payment,
                 release=settings.release,
             )
     except psycopg.DatabaseError as error:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Protocol, runtime_checkable
 from uuid import UUID
 
 import psycopg
@@ -17,6 +17,7 @@ import structlog
 from payments import metrics
 from payments.database import Queries, jsonb
 from payments.errors import InvalidInput
+from payments.payouts.amounts import fee_cap
 from payments.payouts.schemas import NewPayment, Payment
 from payments.rails.protocol import InvalidRequestError, Outcome, PayingRail, PaymentOrder, RailError
 
@@ -49,14 +50,13 @@ class TellsCongestion(Protocol):
         """Why not; "" when it can. Raises RailError."""
 
 
-def drafted(core: Core, new: NewPayment, payment: Payment, fee_ceiling: Any) -> Fallback | None:
+def drafted(core: Core, new: NewPayment, payment: Payment) -> Fallback | None:
     """The fallback that the caller chose, checked like a payment of its own.
 
     Args:
         core: whose rails may be used.
         new: what the caller wants.
         payment: as it was drafted for the first rail.
-        fee_ceiling: `service.fee_cap`.
 
     Raises:
         InvalidInput: this rail cannot fall back there, or the request is not payable.
@@ -81,7 +81,7 @@ def drafted(core: Core, new: NewPayment, payment: Payment, fee_ceiling: Any) -> 
         rail=rail.name,
         rail_id=decoded.rail_id,
         payment_request=new.fallback.paymentRequest.strip(),
-        max_fee=fee_ceiling(core, new.fallback.maxFeeMsat, decoded.max_fee),
+        max_fee=fee_cap(core, new.fallback.maxFeeMsat, decoded.max_fee),
     )
 
 

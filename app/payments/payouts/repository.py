@@ -96,16 +96,33 @@ async def create(
 
 
 async def check_departure(
-    database: Queries, payment_id: UUID, *, approval_threshold: int | None, wallet_floor: int | None, now: datetime
+    database: Queries,
+    payment_id: UUID,
+    *,
+    approval_threshold: int | None,
+    wallet_floor: int | None,
+    failed_since: datetime,
+    failures: int,
+    now: datetime,
 ) -> None:
     """Whether a payment may leave now; inside the transaction that begins its attempt.
 
+    Args:
+        database: the transaction.
+        payment_id: of the payment.
+        approval_threshold: of its asset, in minor units; None: nobody has to approve.
+        wallet_floor: of its asset, in minor units; None: there is none.
+        failed_since: failures of its user since then count.
+        failures: so many hold it.
+        now: the time.
+
     Raises:
-        psycopg.Error: SQLSTATE RY006, a switch; RY007, no second person approved it; RY008, the hot wallet's floor.
+        psycopg.Error: SQLSTATE RY006, a switch; RY007, no second person approved it; RY008, the hot wallet's floor;
+            RY010, the user is held for its failures.
     """
     await database.run(
-        "SELECT payments.check_departure(%s, %s, %s, %s)",
-        (payment_id, approval_threshold, wallet_floor, now),
+        "SELECT payments.check_departure(%s, %s, %s, %s, %s, %s)",
+        (payment_id, approval_threshold, wallet_floor, failed_since, failures, now),
         name="check_departure",
     )
 

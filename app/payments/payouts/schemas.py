@@ -79,10 +79,17 @@ class NewPayment(BaseModel):
 
     rail: str = Field("lnd", max_length=32)
     paymentRequest: Annotated[str, StringConstraints(min_length=1, max_length=8192)]  # noqa: N815
-    amountMsat: int | None = Field(  # noqa: N815
-        None, ge=1, description="Required when the payment request leaves the amount open, else it must agree with it."
+    amount: int | None = Field(
+        None,
+        ge=1,
+        description="Minor units of the asset. Required when the payment request leaves the amount open, else it must "
+        "agree with it.",
     )
-    maxFeeMsat: int | None = Field(None, ge=0, description="Fee cap; the service's own ceiling when absent.")  # noqa: N815
+    amountMsat: int | None = Field(None, ge=1, description="The same, for BTC; send one of them.")  # noqa: N815
+    maxFee: int | None = Field(  # noqa: N815
+        None, ge=0, description="Fee cap in minor units of the asset; the service's own ceiling when absent."
+    )
+    maxFeeMsat: int | None = Field(None, ge=0, description="The same, for BTC; send one of them.")  # noqa: N815
     fallback: NewFallback | None = Field(
         None, description="Used once, and only when nothing can have been paid on the first rail; never from `unknown`."
     )

@@ -24,10 +24,10 @@ from payments.errors import Conflict, InvalidInput, NotFound, PaymentFailed
 from payments.idempotency.schemas import Answer, ClaimOutcome, IdempotencyKey
 from payments.idempotency.service import in_one_transaction, settle_claim
 from payments.payouts import falling_back, repository
+from payments.payouts.amounts import amount_and_fee_cap, limits_of
 from payments.payouts.departure import begin_or_hold, may_submit_again
 from payments.payouts.schemas import NewPayment, Payment, PaymentState, PaymentView
 from payments.rails.protocol import (
-    DecodedRequest,
     InvalidRequestError,
     Outcome,
     OutcomeState,
@@ -43,36 +43,9 @@ from payments.suspicion import service as suspicion
 if TYPE_CHECKING:
     from payments.core import Core
 
-# Less is not worth sending: the route would take longer to find than the invoice lives.
-MINIMUM_LIFE_SECONDS = 10
 FIRST_LOOK_SECONDS = 2.0
 LONGEST_LOOK_SECONDS = 600.0
 _log = structlog.get_logger(__name__)
-
-
-def _check(core: Core, new: NewPayment, decoded: DecodedRequest) -> tuple[int, int]:
-    """Amount and fee cap of a payment, in minor units (the guides' rules pk-invoice-*)."""
-    settings = core.settings
-    amount = decoded.amount if decoded.amount is not None else new.amountMsat
-    if amount is None:
-        raise InvalidInput("The payment request leaves the amount open: send amountMsat.")
-    if new.amountMsat is not None and new.amountMsat != amount:
-        raise InvalidInput(f"amountMsat is {new.amountMsat}, but the payment request asks for {amount} msat.")
-    if amount > settings.max_payment_msat:
-        raise InvalidInput(
-            f"The amount of {amount} msat is above the ceiling of {settings.max_payment_msat} msat.",
-            details={"maximumMsat": settings.max_payment_msat},
-        )
-    left = (decoded.expires_at - core.clock.now()).total_seconds()
-    if left < MINIMUM_LIFE_SECONDS:
-        raise InvalidInput("The payment request has expired, or is about to: ask the payee for a new one.")
-    return amount, fee_cap(core, new.maxFeeMsat, decoded.max_fee)
-
-
-def fee_cap(core: Core, wish: int | None, of_rail: int | None = None) -> int:
-    """The fee cap of a payment in msat: the caller's wish, never above the rail's ceiling or else the service's."""
-    ceiling = core.settings.max_fee_msat if of_rail is None else of_rail
-    return ceiling if wish is None else min(wish, ceiling)
 
 
 def draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
@@ -87,7 +60,7 @@ def draft(core: Core, caller: Caller, new: NewPayment) -> Payment:
         decoded = rail.decode(new.paymentRequest)
     except InvalidRequestError as error:
         raise InvalidInput(error.sentence, details={"field": "paymentRequest"}) from error
-    amount, max_fee = _check(core, new, decoded)
+    amount, max_fee = amount_and_fee_cap(core, new, decoded)
     now = core.clock.now()
     return Payment(
         id=core.clock.new_id(),
@@ -134,7 +107,7 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
     """
     await refuse_if_stopped(core, caller, new.rail)
     drafted = draft(core, caller, new)
-    fallback = falling_back.drafted(core, new, drafted, fee_cap)
+    fallback = falling_back.drafted(core, new, drafted)
     if fallback is not None:
         # What is reserved covers either rail's fee.
         drafted = dataclasses.replace(drafted, max_fee=max(drafted.max_fee, fallback.max_fee))
@@ -146,7 +119,7 @@ async def create(core: Core, caller: Caller, new: NewPayment, key: IdempotencyKe
                 drafted,
                 key=key,
                 api_key_id=caller.key_id,
-                daily_limit=core.settings.daily_payout_limit_msat,
+                daily_limit=limits_of(core, drafted.asset).daily_payout,
                 release=core.settings.release,
                 answer=answer,
                 actor=caller.actor,
@@ -190,7 +163,7 @@ async def accept_within(
         drafted,
         key=key,
         api_key_id=caller.key_id,
-        daily_limit=core.settings.daily_payout_limit_msat,
+        daily_limit=limits_of(core, drafted.asset).daily_payout,
         release=core.settings.release,
         answer=Answer.of(202, PaymentView.of(drafted).model_dump(mode="json")),
         actor=caller.actor,
@@ -399,8 +372,8 @@ async def retry(core: Core, caller: Caller, payment_id: UUID, key: IdempotencyKe
         wish = NewPayment(
             rail=failed.rail,
             paymentRequest=failed.payment_request,
-            amountMsat=failed.amount,
-            maxFeeMsat=failed.max_fee,
+            amount=failed.amount,
+            maxFee=failed.max_fee,
             memo=failed.memo,
             metadata=dict(failed.metadata),
         )

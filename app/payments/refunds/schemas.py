@@ -78,7 +78,10 @@ class NewRefund(BaseModel):
         "be kept back.",
     )
     payee: Payee | None = Field(None, description=_PAYEE + " It can be given later.")
-    maxFeeMsat: int | None = Field(None, ge=0, description="Fee cap; the service's own when absent.")  # noqa: N815
+    maxFee: int | None = Field(  # noqa: N815
+        None, ge=0, description="Fee cap in minor units of the asset; the service's own when absent."
+    )
+    maxFeeMsat: int | None = Field(None, ge=0, description="The same, for BTC; send one of them.")  # noqa: N815
     memo: Memo = ""
     metadata: Metadata = Field(default_factory=dict)
     externalId: ExternalId | None = Field(None, description="Yours; unique among your refunds.")  # noqa: N815
@@ -90,7 +93,10 @@ class NewPayee(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True)
 
     payee: Payee = Field(description=_PAYEE)
-    maxFeeMsat: int | None = Field(None, ge=0, description="Fee cap; the service's own when absent.")  # noqa: N815
+    maxFee: int | None = Field(  # noqa: N815
+        None, ge=0, description="Fee cap in minor units of the asset; the service's own when absent."
+    )
+    maxFeeMsat: int | None = Field(None, ge=0, description="The same, for BTC; send one of them.")  # noqa: N815
 
 
 class RefundView(BaseModel):

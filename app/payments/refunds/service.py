@@ -23,6 +23,7 @@ from payments.idempotency.service import in_one_transaction
 from payments.invoices import repository as invoices
 from payments.invoices.schemas import InvoiceState
 from payments.payouts import service as payouts
+from payments.payouts.amounts import fee_cap, one_of
 from payments.payouts.schemas import NewPayment
 from payments.refunds import lnurl, repository
 from payments.refunds.schemas import NewPayee, NewRefund, Refund, RefundState, RefundView
@@ -34,6 +35,8 @@ from payments.webhooks.service import allows_private
 if TYPE_CHECKING:
     from payments.core import Core
 
+# Rails whose payees may be an LNURL or a Lightning address; amounts there are msat.
+_LIGHTNING = frozenset({"lnd", "river"})
 # States of an invoice whose owner was credited something.
 _CREDITED = (InvoiceState.SETTLED, InvoiceState.OVERPAID, InvoiceState.PAID_TWICE, InvoiceState.PAID_LATE)
 
@@ -70,10 +73,11 @@ async def _of_suspense(core: Core, tx: Transaction, caller: Caller, new: NewRefu
     if found.state is not SuspenseState.OPEN:
         raise Conflict(f"This amount in suspense is {found.state} already.")
     amount = new.amount or found.amount
-    if not found.amount - payouts.fee_cap(core, new.maxFeeMsat) <= amount <= found.amount:
+    cap = fee_cap(core, one_of(found.asset, maxFee=new.maxFee, maxFeeMsat=new.maxFeeMsat), asset=found.asset)
+    if not found.amount - cap <= amount <= found.amount:
         raise InvalidInput(
             f"{found.amount} {found.asset} are in suspense: refund them, less at most the fee cap.",
-            details={"amount": found.amount, "maxFee": payouts.fee_cap(core, new.maxFeeMsat)},
+            details={"amount": found.amount, "maxFee": cap},
         )
     draft = _draft(
         core,
@@ -115,14 +119,14 @@ async def _of_invoice(core: Core, tx: Transaction, caller: Caller, new: NewRefun
 
 
 async def _send(
-    core: Core, tx: Transaction, caller: Caller, refund: Refund, request: str, max_fee: int | None
+    core: Core, tx: Transaction, caller: Caller, refund: Refund, request: str, wish: NewRefund | NewPayee
 ) -> Refund:
     """Begin the payment of a refund inside the caller's transaction."""
     new = NewPayment(
         rail=refund.rail,
         paymentRequest=request,
-        amountMsat=refund.amount,
-        maxFeeMsat=max_fee,
+        amount=refund.amount,
+        maxFee=one_of(refund.asset, maxFee=wish.maxFee, maxFeeMsat=wish.maxFeeMsat),
         memo=refund.memo,
         metadata={"refundId": str(refund.id)},
     )
@@ -136,13 +140,17 @@ async def _send(
         token=core.clock.new_token(),
     )
     draft = payouts.draft(core, owner, new)
+    if draft.asset != refund.asset:
+        raise InvalidInput(f"The refund is in {refund.asset}, and the payee asks for {draft.asset}.")
     await repository.fund(tx, refund.id, draft.id)
     await payouts.accept_within(core, tx, owner, draft, key)
     await repository.mark_payment(tx, refund.id, draft.id)
     return await repository.set_sending(tx, refund.id, draft.id, now=core.clock.now())
 
 
-async def _request_of(core: Core, payee: str, amount: int) -> str:
+async def _request_of(core: Core, rail: str, payee: str, amount: int) -> str:
+    if rail not in _LIGHTNING:
+        return payee.strip()
     return await lnurl.find(payee, amount, allow_private=allows_private(core.settings))
 
 
@@ -179,7 +187,7 @@ async def create(core: Core, caller: Caller, new: NewRefund, key: IdempotencyKey
             return known
         rail, amount = await _of_what(core, caller, new)
         await payouts.refuse_if_stopped(core, caller, rail)
-        request = await _request_of(core, new.payee, amount)
+        request = await _request_of(core, rail, new.payee, amount)
 
     async def effect(tx: Transaction) -> Answer:
         await repository.act_as(tx, caller.actor, key.route)
@@ -187,7 +195,7 @@ async def create(core: Core, caller: Caller, new: NewRefund, key: IdempotencyKey
         refund = await of(core, tx, caller, new)
         await repository.insert(tx, refund)
         if request is not None:
-            refund = await _send(core, tx, caller, refund, request, new.maxFeeMsat)
+            refund = await _send(core, tx, caller, refund, request, new)
         return Answer.of(201, RefundView.of(refund).model_dump(mode="json"))
 
     try:
@@ -216,14 +224,14 @@ async def give_payee(core: Core, caller: Caller, refund_id: UUID, wish: NewPayee
     if known := await idempotency.stored(core.database, key):
         return known
     await payouts.refuse_if_stopped(core, caller, refund.rail)
-    request = await _request_of(core, wish.payee, refund.amount)
+    request = await _request_of(core, refund.rail, wish.payee, refund.amount)
 
     async def effect(tx: Transaction) -> Answer:
         await repository.act_as(tx, caller.actor, key.route)
         locked = await _locked(tx, caller, refund_id)
         if locked.state is not RefundState.AWAITING_PAYEE:
             raise Conflict(f"The refund is {locked.state} and awaits no payee.")
-        sent = await _send(core, tx, caller, locked, request, wish.maxFeeMsat)
+        sent = await _send(core, tx, caller, locked, request, wish)
         return Answer.of(200, RefundView.of(sent).model_dump(mode="json"))
 
     try:

@@ -1,4 +1,4 @@
-"""The worker's part: weigh every paying rail's hot wallet against its floor and ceiling."""
+"""The worker's part: weigh every paying rail's hot wallets, one an asset, against floor and ceiling."""
 
 from __future__ import annotations
 
@@ -10,37 +10,43 @@ from payments.rails.protocol import PayingRail
 from payments.wallets import repository
 from payments.worker.work import Duty
 
-ASSET = "BTC"
 _log = structlog.get_logger(__name__)
 
 
 async def weigh(core: Core) -> None:
     """Open a request to top up or sweep where a bound is crossed. It closes itself when the money has moved."""
-    floor, ceiling = core.settings.hot_wallet_floor_msat, core.settings.hot_wallet_ceiling_msat
-    for name, rail in core.rails.items():
-        if ASSET not in rail.assets or not isinstance(rail, PayingRail):
-            continue
-        found = await repository.weigh(
-            core.database,
-            transfer_id=core.clock.new_id(),
+    for rail in core.rails.values():
+        if isinstance(rail, PayingRail):
+            for asset in sorted(rail.assets):
+                await _weigh_asset(core, rail.name, asset)
+
+
+async def _weigh_asset(core: Core, name: str, asset: str) -> None:
+    limits = core.settings.limits_of(asset)
+    if limits is None:
+        return
+    found = await repository.weigh(
+        core.database,
+        transfer_id=core.clock.new_id(),
+        rail=name,
+        asset=asset,
+        floor=limits.hot_wallet_floor,
+        ceiling=limits.hot_wallet_ceiling,
+        environment=core.settings.key_environment,
+        now=core.clock.now(),
+    )
+    metrics.HOT_WALLET.labels(name, asset).set(found["balance"])
+    if found["opened"]:
+        metrics.WALLET_TRANSFERS.labels(name, found["opened"]).inc()
+        _log.warning(
+            "a hot wallet is out of its bounds",
+            tag="[HOT WALLET]",
             rail=name,
-            asset=ASSET,
-            floor=floor,
-            ceiling=ceiling,
-            environment=core.settings.key_environment,
-            now=core.clock.now(),
+            asset=asset,
+            wanted=found["opened"],
+            amount=found["amount"],
+            balance=found["balance"],
         )
-        metrics.HOT_WALLET.labels(name, ASSET).set(found["balance"])
-        if found["opened"]:
-            metrics.WALLET_TRANSFERS.labels(name, found["opened"]).inc()
-            _log.warning(
-                "a hot wallet is out of its bounds",
-                tag="[HOT WALLET]",
-                rail=name,
-                wanted=found["opened"],
-                amount_msat=found["amount"],
-                balance_msat=found["balance"],
-            )
 
 
 DUTIES = (Duty("weigh hot wallets", 30.0, weigh),)
