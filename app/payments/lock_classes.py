@@ -16,7 +16,7 @@ class LockClass(enum.IntEnum):
     ACCOUNT_WITH_FLOOR = 727001  # account id: its balance is looked at before a debit
     PARTITIONS = 727002  # 1: partitions of stored answers are made
     PAYOUTS_OF_USER = 727003  # environment and user: the daily limit is summed
-    AUDIT_SEAL = 727004  # 1: one sealer at a time
+    AUDIT = 727004  # 1: one sealer at a time; 2: one archiver
     WEBHOOK_PLANNING = 727005  # 1: events become deliveries
     HOT_WALLET = 727006  # rail: departures are weighed one after the other
     FAILURES_OF_USER = 727007  # environment and user: failures are counted

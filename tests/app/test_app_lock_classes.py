@@ -34,7 +34,7 @@ async def test_the_functions_of_the_database_lock_by_these_numbers_alone(core: C
         "ACCOUNT_WITH_FLOOR": ["payments.check_entries"],
         "PARTITIONS": ["payments.make_partitions"],
         "PAYOUTS_OF_USER": ["payments.create_payment"],
-        "AUDIT_SEAL": ["payments.seal_audit"],
+        "AUDIT": ["payments.plan_audit_segment", "payments.seal_audit"],
         "WEBHOOK_PLANNING": ["payments.take_outbox"],
         "HOT_WALLET": ["payments.check_departure", "payments.weigh_wallet"],
         "FAILURES_OF_USER": ["payments.check_departure", "payments.record_failure"],

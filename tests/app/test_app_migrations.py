@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import psycopg
 import pytest
 
 from payments.database import Database
+from payments.migrations import running
 from payments.migrations.running import MigrationError, head_revision, migrate, schema_window
 from payments.migrations.window import schema_problem
 from tests.app.conftest import TestDatabase
@@ -39,6 +42,13 @@ def test_a_downgrade_that_would_lose_rows_is_refused(empty_database: TestDatabas
         connection.execute("INSERT INTO x402.nonces VALUES ('n', now())")
     with pytest.raises(MigrationError, match=r"x402\.nonces has rows that would be lost"):
         migrate(empty_database.owner_url, "0006")
+
+
+def test_revisions_are_one_line_each_with_its_sql() -> None:
+    folder = Path(running.__file__).parent
+    numbers = [file.name[:4] for file in sorted((folder / "versions").glob("[0-9]*.py"))]
+    assert numbers == [f"{number:04d}" for number in range(1, len(numbers) + 1)], "two took the same number"
+    assert sorted(file.name[:4] for file in (folder / "sql").glob("*.sql")) == numbers
 
 
 def test_an_unknown_revision_gets_one_sentence(empty_database: TestDatabase) -> None:

@@ -2,13 +2,13 @@
 
 from payments.migrations.revision import apply, take_back
 
-revision = "0018"
-down_revision = "0017"
+revision = "0019"
+down_revision = "0018"
 branch_labels = None
 depends_on = None
 
 KIND = "expand"
-# A release that knows only 0010 is refused what 0018 refuses, and goes on as before otherwise.
+# A release that knows only 0010 is refused what 0019 refuses, and goes on as before otherwise.
 COMPATIBLE_FROM = "0010"
 
 DOWN = """
