@@ -44,6 +44,18 @@ RAIL_NETWORK_ERRORS = Counter("rail_network_errors_total", "Calls that a rail di
 RAIL_UP = Gauge("rail_up", "1 ok, 0.5 degraded, 0 down.", ["rail"], multiprocess_mode="livemin")
 REDIS_UP = Gauge("redis_up", "Whether the last call to Redis was answered.", multiprocess_mode="livemin")
 ARRIVALS = Counter("arrivals_total", "Inbound rail events by what became of them.", ["rail", "disposition"])
+REVERSED = Gauge(
+    "arrivals_reversed",
+    "Arrivals that were credited, are gone from their rail and have not come again.",
+    ["rail", "asset"],
+    multiprocess_mode="livemax",
+)
+REVERSED_LOSS = Gauge(
+    "arrivals_reversed_loss",
+    "What could not be taken back of them, in minor units.",
+    ["rail", "asset"],
+    multiprocess_mode="livemax",
+)
 DRIFT = Gauge(
     "payment_reconciliation_drift",
     "Rail minus books that nobody has explained, in minor units; must be 0.",

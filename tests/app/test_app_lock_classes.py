@@ -31,7 +31,7 @@ async def test_the_functions_of_the_database_lock_by_these_numbers_alone(core: C
     assert users.keys() == {int(one) for one in LockClass} - {int(LockClass.MIGRATION)}
     # What is locked by one class is locked in one matter; whoever adds a function to a class says so here.
     assert {LockClass(number).name: sorted(names) for number, names in users.items()} == {
-        "ACCOUNT_WITH_FLOOR": ["payments.check_entries"],
+        "ACCOUNT_WITH_FLOOR": ["payments.check_entries", "payments.reverse_arrival"],
         "PARTITIONS": ["payments.make_partitions"],
         "PAYOUTS_OF_USER": ["payments.create_payment"],
         "AUDIT": ["payments.plan_audit_segment", "payments.seal_audit"],

@@ -1,1 +1,1 @@
-"""Webhooks in: what providers tell us, verified over the raw body, taken once, worked on by the worker."""
+"""What providers tell us by webhooks, verified over the raw body and taken once; and taking arrivals back."""

@@ -10,6 +10,7 @@ import structlog
 from payments import metrics
 from payments.core import Core
 from payments.inbound import repository
+from payments.inbound.reversals import measure
 from payments.inbound.sources import SOURCES
 from payments.invoices import repository as invoices
 from payments.rails.protocol import EventReceiver
@@ -38,4 +39,4 @@ async def work_on(core: Core, payload: Mapping[str, Any]) -> None:
 
 
 JOBS = tuple(Job(f"inbound.{name}", work_on) for name in SOURCES)
-DUTIES: tuple[Duty, ...] = ()
+DUTIES = (Duty("measure reversals", 15.0, measure),)

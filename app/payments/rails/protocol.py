@@ -192,6 +192,22 @@ class Arrival:
 
 
 @dataclass(frozen=True, slots=True)
+class Reversal:
+    """An arrival that was handed on and is gone from the rail: a reorganisation took its block away.
+
+    Handed on as soon as it is seen, and again after a restart: reversing twice is the same as once. Comes the arrival
+    again, it is handed on again, under the same `event_id`, and restored.
+
+    Attributes:
+        event_id: the arrival's.
+        proof: what shows that it is gone (the block that left the best chain).
+    """
+
+    event_id: str
+    proof: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
 class Progress:
     """Nothing arrived up to here: the cursor is saved, so that a restart does not read a long quiet time again."""
 
@@ -270,10 +286,11 @@ class PayingRail(Rail, Protocol):
 class ArrivalSource(Rail, Protocol):
     """A rail whose inbound money can be followed without a gap."""
 
-    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress]:
+    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress | Reversal]:
         """Every arrival after `cursor` (None: from the beginning), then new ones as they come, until cancelled.
 
-        A `Progress` may come between them; its cursor covers every arrival that came before it.
+        A `Reversal` takes back one that came before it. A `Progress` may come between them; its cursor covers every
+        arrival that came before it.
 
         Ends or raises RailUnavailableError when the stream breaks; the worker begins again from the saved cursor.
         """

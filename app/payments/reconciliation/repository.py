@@ -32,9 +32,11 @@ async def move_on(database: Database, rail: str, stream: str, position: str, com
 
 
 async def credited(database: Database, rail: str, event_ids: Sequence[str]) -> dict[str, tuple[str, int]]:
-    """Asset and amount of arrivals that were credited, by event."""
+    """Asset and amount of arrivals that were credited and are not reversed, by event."""
     rows = await database.all(
-        "SELECT event_id, asset, amount FROM payments.arrivals WHERE rail = %s AND event_id = ANY (%s)",
+        "SELECT event_id, asset, amount FROM payments.arrivals a WHERE rail = %s AND event_id = ANY (%s) "
+        "AND NOT EXISTS (SELECT 1 FROM payments.reversals r WHERE r.rail = a.rail AND r.event_id = a.event_id "
+        "AND r.state = 'reversed')",
         (rail, list(event_ids)),
         name="credited_arrivals",
     )

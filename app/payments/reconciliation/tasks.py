@@ -26,6 +26,7 @@ from payments.rails.protocol import (
     PaymentOrder,
     PreparedPayment,
     RailError,
+    Reversal,
 )
 from payments.reconciliation import repository
 from payments.worker.work import Duty
@@ -50,6 +51,8 @@ async def _read_again(source: ArrivalSource, cursor: str | None, until: str) -> 
         while position != until and (len(found) < BATCH or position == (cursor or "")):
             async with asyncio.timeout(None if between else QUIET_SECONDS):
                 told = await anext(stream)
+            if isinstance(told, Reversal):
+                continue  # whoever follows the rail sees to it
             position = told.cursor
             if isinstance(told, Arrival):
                 found.append(told)

@@ -22,6 +22,7 @@ class SuspenseState(enum.StrEnum):
     REFUNDING = "refunding"
     ACCEPTED = "accepted"
     REFUNDED = "refunded"
+    REVERSED = "reversed"
 
 
 @dataclass(frozen=True, slots=True)

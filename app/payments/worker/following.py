@@ -1,18 +1,23 @@
-"""Following the rails: every arrival is credited, in order, with the cursor in the crediting transaction."""
+"""Following the rails: every arrival is credited, in order, with the cursor in the crediting transaction; one that is
+gone from its rail is reversed."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
+import itertools
+from typing import cast
 
 import structlog
 
 from payments import metrics
 from payments.core import Core
+from payments.inbound.reversals import reverse
 from payments.invoices import repository
-from payments.rails.protocol import Arrival, ArrivalSource, Progress, RailUnavailableError
+from payments.rails.protocol import Arrival, ArrivalSource, Progress, RailUnavailableError, Reversal
 
 BATCH = 100
+Told = Arrival | Progress | Reversal
 _log = structlog.get_logger(__name__)
 
 
@@ -21,7 +26,7 @@ async def credit(core: Core, rail: str, batch: list[Arrival]) -> list[str]:
     dispositions = await repository.credit(core.database, rail, batch)
     for disposition in dispositions:
         metrics.ARRIVALS.labels(rail, disposition).inc()
-        if disposition not in ("known", "unmatched"):
+        if disposition not in ("known", "unmatched", "restored"):
             metrics.INVOICES.labels(disposition).inc()
     settled = {
         arrival.rail_id: arrival
@@ -36,12 +41,12 @@ async def credit(core: Core, rail: str, batch: list[Arrival]) -> list[str]:
     return dispositions
 
 
-async def _read(source: ArrivalSource, cursor: str | None, into: asyncio.Queue[Arrival | Progress]) -> None:
+async def _read(source: ArrivalSource, cursor: str | None, into: asyncio.Queue[Told]) -> None:
     async for arrival in source.arrivals(cursor):
         await into.put(arrival)
 
 
-async def _next_batch(reader: asyncio.Task[None], queue: asyncio.Queue[Arrival | Progress]) -> list[Arrival | Progress]:
+async def _next_batch(reader: asyncio.Task[None], queue: asyncio.Queue[Told]) -> list[Told]:
     """What has come since; empty when the reader ended and everything it read was credited."""
     getter = asyncio.ensure_future(queue.get())
     await asyncio.wait({getter, reader}, return_when=asyncio.FIRST_COMPLETED)
@@ -63,13 +68,15 @@ async def follow_once(core: Core, source: ArrivalSource) -> None:
         RailUnavailableError: the stream broke; what was read before is credited.
     """
     cursor = await repository.cursor(core.database, source.name)
-    queue: asyncio.Queue[Arrival | Progress] = asyncio.Queue(maxsize=2 * BATCH)
+    queue: asyncio.Queue[Told] = asyncio.Queue(maxsize=2 * BATCH)
     reader = asyncio.create_task(_read(source, cursor, queue))
     try:
         while batch := await _next_batch(reader, queue):
-            arrived = [one for one in batch if isinstance(one, Arrival)]
-            if arrived:
-                await credit(core, source.name, arrived)
+            for kind, group in itertools.groupby(batch, type):
+                if kind is Arrival:
+                    await credit(core, source.name, cast(list[Arrival], list(group)))
+                elif kind is Reversal:
+                    await reverse(core, source.name, cast(list[Reversal], list(group)))
             if isinstance(batch[-1], Progress):
                 await repository.save_cursor(core.database, source.name, batch[-1].cursor)
         await reader

@@ -98,6 +98,43 @@ async def test_a_deposit_that_a_double_spend_takes_away_is_never_credited(world:
     assert (await balances(world.core))["assets:onchain"] == 40_000_000
 
 
+async def test_a_credited_deposit_that_a_reorganisation_takes_away_is_reversed_and_restored_when_it_is_back(
+    world: OnchainWorld,
+) -> None:
+    invoice = await world.invoice(50_000)
+    txid = world.network.pay(address_of(invoice), 50_000)
+    world.network.mine(1)
+    await world.settled(invoice)
+    world.network.reorganise(1, without=[txid])
+    reversed_ = await world.settled(invoice, "reversed")
+    assert reversed_["received"] == 0
+    world.network.mine(2)
+    assert (await world.settled(invoice))["received"] == 50_000_000
+    assert (await balances(world.core))["assets:onchain"] == 50_000_000
+
+
+async def test_a_credited_deposit_that_is_double_spent_while_nobody_follows_is_reversed_at_the_next_start(
+    settings: Settings, database: TestDatabase, network: EsploraProgram
+) -> None:
+    own = onchain_settings(settings, network.url)
+    async with onchain_world(own, database, network) as before:
+        lost, kept = await before.invoice(50_000), await before.invoice(40_000)
+        txid = network.pay(address_of(lost), 50_000)
+        network.mine(1)
+        await before.settled(lost)
+    network.reorganise(1, double_spend=[txid])
+    network.mine(1)
+    async with onchain_world(own, database, network) as after:
+        await after.settled(lost, "reversed")
+        network.pay(address_of(kept), 40_000)
+        network.mine(7)
+        await after.settled(kept)
+        assert (await after.read("invoices", lost["id"]))["status"] == "reversed"
+        assert (await balances(after.core))["assets:onchain"] == 40_000_000
+        rows = after.execute("SELECT amount, from_user, lost, state FROM payments.reversals")
+        assert rows == [(50_000_000, 50_000_000, 0, "reversed")], "once, however often it is seen"
+
+
 async def test_what_arrived_while_the_worker_was_down_is_credited_once(
     settings: Settings, database: TestDatabase, network: EsploraProgram
 ) -> None:

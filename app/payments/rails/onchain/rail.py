@@ -27,6 +27,7 @@ from payments.rails.protocol import (
     RailHealth,
     RailInvoice,
     RailUnavailableError,
+    Reversal,
 )
 from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience
 
@@ -152,7 +153,7 @@ class OnchainRail:
         """As `AddressDesk.find`."""
         return await self._desk().find(order)
 
-    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress]:
+    def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress | Reversal]:
         """As `ChainFollower.arrivals`."""
         assert self._follower is not None, "attach() first"
         return self._follower.arrivals(cursor)

@@ -24,7 +24,7 @@ from payments.rails.onchain.errors import ASSET, MSAT_PER_SAT, EsploraUnreachabl
 from payments.rails.onchain.esplora import Esplora
 from payments.rails.onchain.repository import Address
 from payments.rails.onchain.wallet import Branch, Coin
-from payments.rails.protocol import Arrival, Progress
+from payments.rails.protocol import Arrival, Progress, Reversal
 
 # Blocks read before what was found so far is handed on.
 CATCH_UP_BLOCKS: Final = 100
@@ -38,11 +38,6 @@ _log = structlog.get_logger(__name__)
 
 TIP = Gauge("onchain_tip_height", "Newest block that was read.", multiprocess_mode="livemax")
 REORGS = Counter("onchain_reorganised_blocks_total", "Blocks that left the best chain after they were read.")
-ORPHANED = Gauge(
-    "onchain_orphaned_arrivals",
-    "Arrivals that were credited and whose transaction is in no block any more.",
-    multiprocess_mode="livemax",
-)
 
 
 @dataclass(frozen=True)
@@ -105,21 +100,24 @@ class ChainFollower:
         self._confirmations = confirmations
         self._poll_seconds = poll_seconds
         self._watch = Watch(database)
-        self._orphaned: set[str] = set()
 
-    async def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress]:
-        """Every arrival in blocks after `cursor`, then new ones as blocks come, until cancelled.
+    async def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress | Reversal]:
+        """Every arrival in blocks after `cursor`, then new ones as blocks come, until cancelled. What was credited and
+        has left the best chain meanwhile, also while nobody followed it, is taken back.
 
         Raises:
             RailUnavailableError: the provider is gone; begin again from the saved cursor.
         """
         window = _Window([await self._base(cursor)])
+        for reversal in await self._gone(window.tip.height):
+            yield reversal
         yield Progress(window.blocks[0].cursor)
         while True:
             tip_hash = await self._esplora.tip_hash()
             is_at_tip = tip_hash == window.tip.header.hash
             if not is_at_tip:
-                await self._step_back(window)
+                for reversal in await self._step_back(window):
+                    yield reversal
                 await self._watch.refresh(datetime.now(UTC))
                 is_at_tip = await self._read_on(window)
                 for arrival in self._deep_enough(window):
@@ -172,18 +170,31 @@ class ChainFollower:
             raise EsploraUnreachableError(f"Esplora has no block {height}.")
         return Read(height, Header.of(await self._esplora.header(block_hash)))
 
-    async def _step_back(self, window: _Window) -> None:
-        """Drop blocks that are no longer in the best chain."""
+    async def _step_back(self, window: _Window) -> list[Reversal]:
+        """Drop blocks that are no longer in the best chain; what was handed on of them, and what was credited."""
+        taken: dict[str, Reversal] = {}
+        is_reorganised = False
         while not await self._esplora.is_in_best_chain(window.tip.header.hash):
             gone = window.blocks.pop()
+            is_reorganised = True
             REORGS.inc()
             events = {_event(output) for output, _ in gone.found} & window.handed_on
-            self._orphaned |= events
+            # Handed on again when a block has it again.
+            window.handed_on -= events
+            taken |= {event: _reversal(event, gone.header.hash) for event in events}
             _log.warning("a block left the best chain", height=gone.height, credited=sorted(events))
             if not window.blocks:
                 _log.error("the chain was reorganised below the cursor", height=gone.height, block=gone.header.hash)
                 window.blocks.append(await self._at(max(0, gone.height - DEEP_REORG_BLOCKS)))
-        ORPHANED.set(len(self._orphaned))
+        if is_reorganised:
+            taken |= {reversal.event_id: reversal for reversal in await self._gone(window.tip.height)}
+        return list(taken.values())
+
+    async def _gone(self, height: int) -> list[Reversal]:
+        """Deposits that are credited, and whose block above `height` is not in the best chain."""
+        credited = await repository.credited_above(self._database, height)
+        gone = {block for block in set(credited.values()) if not await self._esplora.is_in_best_chain(block)}
+        return [_reversal(event, block) for event, block in credited.items() if block in gone]
 
     async def _read_on(self, window: _Window, *, blocks: int = CATCH_UP_BLOCKS) -> bool:
         """Read blocks after the window's tip; True at the chain's tip, False when there may be more."""
@@ -204,8 +215,6 @@ class ChainFollower:
             if found:
                 coins = [Coin(one.txid, one.vout, owner.branch, owner.number, one.sats) for one, owner in found]
                 await repository.save_coins(self._database, coins, height)
-                self._orphaned -= {_event(output) for output, _ in found}
-                ORPHANED.set(len(self._orphaned))
             window.blocks.append(Read(height, block.header, found))
             TIP.set(height)
         return False
@@ -252,6 +261,10 @@ def _arrival(output: Output, owner: Address, block: Read, *, cursor: str, confir
         cursor=cursor,
         proof=proof if confirmations is None else {**proof, "confirmations": confirmations},
     )
+
+
+def _reversal(event: str, block_hash: str) -> Reversal:
+    return Reversal(event, {"left_the_best_chain": block_hash})
 
 
 def _event(output: Output) -> str:
