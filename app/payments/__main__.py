@@ -1,5 +1,4 @@
-"""The command: python -m payments serve | work | migrate [--to REVISION] | schema-window | openapi | audit verify |
-audit archive | audit verify-archive."""
+"""The command: python -m payments serve | work | migrate | schema-window | openapi | audit ... | maintain ..."""
 
 from __future__ import annotations
 
@@ -7,12 +6,15 @@ import argparse
 import contextlib
 import json
 import os
+import signal
 import sys
 import tempfile
 
 from payments.settings import Command, SettingsError, load
 
 USAGE_STATUS = 2
+MOST_DAYS = 366
+OVERTIME_STATUS = 124
 
 
 def _migrate(target: str) -> int:
@@ -52,6 +54,30 @@ def _audit(what: str) -> int:
     return status
 
 
+def _maintain(chosen: argparse.Namespace) -> int:
+    from payments.maintenance import commands
+
+    return commands.optimise_now() if chosen.what == "optimise" else commands.report_now(chosen.days)
+
+
+def _days(given: str) -> int:
+    if not given.isdecimal() or not 1 <= int(given) <= MOST_DAYS:
+        raise argparse.ArgumentTypeError(f"{given!r} is no number of days from 1 to {MOST_DAYS}")
+    return int(given)
+
+
+def _end_after(minutes: int) -> None:
+    """End this process after so many minutes, wherever it hangs: who starts tasks at their time waits for ever."""
+
+    def end(_number: int, _frame: object) -> None:
+        sys.stderr.write(f"payments: not done after {minutes} minutes: ended.\n")
+        sys.stderr.flush()
+        os._exit(OVERTIME_STATUS)
+
+    signal.signal(signal.SIGALRM, end)
+    signal.alarm(minutes * 60)
+
+
 def _run(command: Command) -> int:
     settings = load(command)
     with contextlib.ExitStack() as cleaning:
@@ -72,6 +98,7 @@ def _run(command: Command) -> int:
 def main(arguments: list[str]) -> int:
     """Run a command; returns the exit status: 0, 1 for a failed migration, 2 for bad arguments or settings."""
     parser = argparse.ArgumentParser(prog="python -m payments", description="Railyard's payment service.")
+    parser.add_argument("--timeout-minutes", type=int, metavar="N", help="end with status 124 after N minutes")
     commands = parser.add_subparsers(dest="command", required=True)
     commands.add_parser("serve", help="answer HTTP")
     commands.add_parser("work", help="run jobs, follow the rails, sign")
@@ -87,7 +114,15 @@ def main(arguments: list[str]) -> int:
         help="recompute the archive from its own rows, and compare it with the database when DATABASE_URL is there; "
         "exit status 1 when something is missing, changed or not locked",
     )
+    maintaining = commands.add_parser("maintain", help="what is done at its time").add_subparsers(
+        dest="what", required=True
+    )
+    maintaining.add_parser("optimise", help="VACUUM, ANALYZE and REINDEX every table, as the owner")
+    reporting = maintaining.add_parser("report", help="print the figures of the last whole days as JSON")
+    reporting.add_argument("--days", type=_days, default=1, help=f"how many, 1 to {MOST_DAYS}; 1 when absent")
     chosen = parser.parse_args(arguments)
+    if chosen.timeout_minutes is not None:
+        _end_after(chosen.timeout_minutes)
     try:
         if chosen.command == "migrate":
             return _migrate(chosen.to)
@@ -97,6 +132,8 @@ def main(arguments: list[str]) -> int:
             return _openapi()
         if chosen.command == "audit":
             return _audit(chosen.what)
+        if chosen.command == "maintain":
+            return _maintain(chosen)
         return _run(Command(chosen.command))
     except SettingsError as error:
         for problem in error.problems:

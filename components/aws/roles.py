@@ -58,7 +58,7 @@ class RolesArgs:
 
 
 class Roles(pulumi.ComponentResource):
-    """The roles, by ARN: `execution_role_arn`, `web_role_arn`, `worker_role_arn`; `web_role_name`, ... by name."""
+    """The roles, by ARN: `execution_role_arn`, `web_role_arn`, `worker_role_arn`, `auditor_role_arn`."""
 
     def __init__(self, name: str, args: RolesArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Roles", name, None, opts)
@@ -66,8 +66,10 @@ class Roles(pulumi.ComponentResource):
         self.execution_role_arn = self._role("execution", self._execution())
         self.web_role_arn = self._role("web", [])
         self.worker_role_arn = self._role("worker", self._archive())
+        self.auditor_role_arn = self._role("auditor", self._audit())
         self.register_outputs(
             {
+                "auditorRoleArn": self.auditor_role_arn,
                 "executionRoleArn": self.execution_role_arn,
                 "webRoleArn": self.web_role_arn,
                 "workerRoleArn": self.worker_role_arn,
@@ -119,4 +121,16 @@ class Roles(pulumi.ComponentResource):
         return [
             allow("AppendToArchive", ["s3:PutObject"], [pulumi.Output.concat(args.archive_arn, "/*")]),
             allow("EncryptForArchive", ["kms:GenerateDataKey"], [args.archive_key_arn]),
+        ]
+
+    def _audit(self) -> list[Statement]:
+        """Reading the archive, for the job that recomputes it: it writes nothing there."""
+        args = self._args
+        if args.archive_arn is None:
+            return []
+        records = [pulumi.Output.concat(args.archive_arn, "/*")]
+        return [
+            allow("ListArchive", ["s3:ListBucket"], [args.archive_arn]),
+            allow("ReadArchive", ["s3:GetObject", "s3:GetObjectRetention"], records),
+            allow("DecryptArchive", ["kms:Decrypt"], [args.archive_key_arn]),
         ]

@@ -1,7 +1,8 @@
 """Maintenance at its time (`railyard:aws:ScheduledTasks`), as tasks of the service's own image:
 
 - a schedule of EventBridge Scheduler for each job, which starts a task on Fargate; nothing listens and nothing stays;
-- a role that may start this one task definition and nothing else;
+- a task definition for each login of the database that jobs need, with no other, and one that may read the archive;
+- a role that may start these task definitions and nothing else;
 - what cannot be started goes to a dead-letter queue, and the alarm `schedule-failed` fires;
 - a task that ends with an error is told to the critical topic.
 """
@@ -19,41 +20,12 @@ from components.arguments import ArgumentError
 from components.aws.checks import check_not_empty
 from components.aws.container import ContainerArgs, container_definition
 from components.aws.policy_documents import Document, Statement, allow, document, service_trust
+from components.maintenance_jobs import MAINTENANCE_JOBS, MaintenanceJob
 from components.tags import check_tags
 
 CONTAINER = "tasks"
-ROLE = "tasks"
+ARCHIVE = "archive"
 FORTNIGHT_SECONDS = 1_209_600
-
-
-@dataclass(frozen=True, kw_only=True)
-class Job:
-    """One job.
-
-    Attributes:
-        name: of the schedule.
-        command: arguments of `python -m payments`.
-        schedule: cron(...) or rate(...), in UTC.
-        requirements: ids of docs/requirements.yaml that it meets.
-        what: it does, in a sentence.
-    """
-
-    name: str
-    command: tuple[str, ...]
-    schedule: str
-    requirements: tuple[str, ...]
-    what: str
-
-
-JOBS: tuple[Job, ...] = (
-    Job(
-        name="daily-audit",
-        command=("audit", "verify"),
-        schedule="cron(30 2 * * ? *)",
-        requirements=("tn-secmon-daily-audit",),
-        what="Recomputes the audit log's roots and fails when a row was changed, removed or added.",
-    ),
-)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,7 +37,9 @@ class ScheduledTasksArgs:
         cluster_arn: where tasks run.
         subnet_ids, security_group_id: private subnets, and the group of the tasks.
         execution_role_arn: pulls the image, reads the secrets, writes the lines.
-        container: image by digest, variables, secrets, log group; its command is replaced by the job's.
+        containers: by kind (a login, or "archive"): image by digest, variables, secrets, log group; the command is
+            replaced by the job's.
+        archive_role_arn: what jobs on the archive may do in AWS; the others may do nothing.
         topic_arn: where a task that failed is told.
         kms_key_arn: customer key of the dead-letter queue.
         jobs: what runs when.
@@ -77,35 +51,41 @@ class ScheduledTasksArgs:
     subnet_ids: Sequence[pulumi.Input[str]]
     security_group_id: pulumi.Input[str]
     execution_role_arn: pulumi.Input[str]
-    container: ContainerArgs
+    containers: Mapping[str, ContainerArgs]
+    archive_role_arn: pulumi.Input[str]
     topic_arn: pulumi.Input[str]
     kms_key_arn: pulumi.Input[str]
-    jobs: Sequence[Job] = JOBS
+    jobs: Sequence[MaintenanceJob] = MAINTENANCE_JOBS
     tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
         check_tags(type(self).__name__, self.tags)
         check_not_empty(self, "jobs", "Name a job, or leave the component out.")
         check_not_empty(self, "subnet_ids", "Give the private subnets.")
-        if self.container.name != CONTAINER:
-            what = f"is named {self.container.name!r}"
-            raise ArgumentError(type(self).__name__, "container", what, f"Name it {CONTAINER!r}.")
+        missing = sorted({kind_of(job) for job in self.jobs} - set(self.containers))
+        if missing:
+            fix = "Give the container of each kind of job."
+            raise ArgumentError(type(self).__name__, "containers", f"misses {', '.join(missing)}", fix)
+        for container in self.containers.values():
+            if container.name != CONTAINER:
+                what = f"is named {container.name!r}"
+                raise ArgumentError(type(self).__name__, "containers", what, f"Name it {CONTAINER!r}.")
 
 
 def scheduler_policy(
     cluster_arn: pulumi.Input[str],
-    definition_arn: pulumi.Input[str],
-    execution_role_arn: pulumi.Input[str],
+    definition_arns: Sequence[pulumi.Input[str]],
+    role_arns: Sequence[pulumi.Input[str]],
     queue_arn: pulumi.Input[str],
     queue_key_arn: pulumi.Input[str],
 ) -> Document:
-    """Start this task definition in this cluster, hand it its role, and leave what failed in the queue."""
+    """Start these task definitions in this cluster, hand them their roles, and leave what failed in the queue."""
     return document(
-        allow("Start", ["ecs:RunTask"], [definition_arn], {"ArnEquals": {"ecs:cluster": cluster_arn}}),
+        allow("Start", ["ecs:RunTask"], list(definition_arns), {"ArnEquals": {"ecs:cluster": cluster_arn}}),
         allow(
-            "HandRole",
+            "HandRoles",
             ["iam:PassRole"],
-            [execution_role_arn],
+            list(role_arns),
             {"StringEquals": {"iam:PassedToService": "ecs-tasks.amazonaws.com"}},
         ),
         allow("DeadLetters", ["sqs:SendMessage"], [queue_arn]),
@@ -131,6 +111,16 @@ def queue_policy(queue_arn: pulumi.Input[str]) -> Document:
     return document(statement)
 
 
+def kind_of(job: MaintenanceJob) -> str:
+    """Which task definition a job runs in: that of its login, or the one that may read the archive."""
+    return ARCHIVE if job.archive else job.login
+
+
+def bounded(job: MaintenanceJob) -> list[str]:
+    """The job's command with its timeout, which ECS itself does not have: the service ends itself in time."""
+    return ["--timeout-minutes", str(job.timeout_minutes), *job.command]
+
+
 class ScheduledTasks(pulumi.ComponentResource):
     """The schedules; `group_name` is the name of their group, `queue_arn` the dead-letter queue's ARN."""
 
@@ -140,11 +130,11 @@ class ScheduledTasks(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self.group_name = name
         self.queue_arn = self._queue()
-        definition = self._definition()
-        role = self._role(definition)
+        definitions = {kind: self._definition(kind) for kind in sorted({kind_of(job) for job in args.jobs})}
+        role = self._role([definition.arn for definition in definitions.values()])
         group = aws.scheduler.ScheduleGroup(f"{name}-group", name=self.group_name, tags=args.tags, opts=self._child)
         for job in args.jobs:
-            self._schedule(job, group, definition, role)
+            self._schedule(job, group, definitions[kind_of(job)], role)
         self._watch()
         self.register_outputs({"groupName": self.group_name, "queueArn": self.queue_arn})
 
@@ -167,24 +157,26 @@ class ScheduledTasks(pulumi.ComponentResource):
         arn: pulumi.Output[str] = queue.arn
         return arn
 
-    def _definition(self) -> aws.ecs.TaskDefinition:
+    def _definition(self, kind: str) -> aws.ecs.TaskDefinition:
         args = self._args
+        container = args.containers[kind]
         return aws.ecs.TaskDefinition(
-            f"{self._name}-definition",
-            family=self._name,
+            f"{self._name}-{kind}",
+            family=f"{self._name}-{kind}",
             requires_compatibilities=["FARGATE"],
             network_mode="awsvpc",
-            cpu=str(args.container.cpu),
-            memory=str(args.container.memory_mib),
+            cpu=str(container.cpu),
+            memory=str(container.memory_mib),
             execution_role_arn=args.execution_role_arn,
+            task_role_arn=args.archive_role_arn if kind == ARCHIVE else None,
             runtime_platform={"operating_system_family": "LINUX", "cpu_architecture": "X86_64"},
-            container_definitions=pulumi.Output.json_dumps([container_definition(args.container)]),
+            container_definitions=pulumi.Output.json_dumps([container_definition(container)]),
             volumes=[{"name": "scratch"}],
             tags=args.tags,
             opts=self._child,
         )
 
-    def _role(self, definition: aws.ecs.TaskDefinition) -> aws.iam.Role:
+    def _role(self, definition_arns: Sequence[pulumi.Output[str]]) -> aws.iam.Role:
         args = self._args
         role = aws.iam.Role(
             f"{self._name}-role",
@@ -197,7 +189,11 @@ class ScheduledTasks(pulumi.ComponentResource):
             role=role.name,
             policy=pulumi.Output.json_dumps(
                 scheduler_policy(
-                    args.cluster_arn, definition.arn, args.execution_role_arn, self.queue_arn, args.kms_key_arn
+                    args.cluster_arn,
+                    definition_arns,
+                    [args.execution_role_arn, args.archive_role_arn],
+                    self.queue_arn,
+                    args.kms_key_arn,
                 )
             ),
             opts=self._child,
@@ -205,7 +201,11 @@ class ScheduledTasks(pulumi.ComponentResource):
         return role
 
     def _schedule(
-        self, job: Job, group: aws.scheduler.ScheduleGroup, definition: aws.ecs.TaskDefinition, role: aws.iam.Role
+        self,
+        job: MaintenanceJob,
+        group: aws.scheduler.ScheduleGroup,
+        definition: aws.ecs.TaskDefinition,
+        role: aws.iam.Role,
     ) -> None:
         args = self._args
         aws.scheduler.Schedule(
@@ -213,13 +213,13 @@ class ScheduledTasks(pulumi.ComponentResource):
             name=job.name,
             group_name=group.name,
             description=job.what,
-            schedule_expression=job.schedule,
+            schedule_expression=job.aws_schedule,
             schedule_expression_timezone="UTC",
             flexible_time_window={"mode": "FLEXIBLE", "maximum_window_in_minutes": 15},
             target={
                 "arn": args.cluster_arn,
                 "role_arn": role.arn,
-                "input": json.dumps({"containerOverrides": [{"name": CONTAINER, "command": list(job.command)}]}),
+                "input": json.dumps({"containerOverrides": [{"name": CONTAINER, "command": bounded(job)}]}),
                 "dead_letter_config": {"arn": self.queue_arn},
                 "retry_policy": {"maximum_event_age_in_seconds": 3600, "maximum_retry_attempts": 3},
                 "ecs_parameters": {

@@ -26,7 +26,7 @@ from components.aws.logs import Logs, LogsArgs
 from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.roles import Roles, RolesArgs
 from components.aws.rollout_role import RolloutRole, RolloutRoleArgs
-from components.aws.scheduled_tasks import CONTAINER, ScheduledTasks, ScheduledTasksArgs
+from components.aws.scheduled_tasks import ARCHIVE, CONTAINER, ScheduledTasks, ScheduledTasksArgs
 from components.aws.secrets import StackSecrets
 from components.aws.service import Service, ServiceArgs, Traffic, cluster_and_services
 from components.service_variables import service_variables
@@ -219,7 +219,7 @@ class Workload(pulumi.ComponentResource):
                 worker_role_arn=self.roles.worker_role_arn,
                 environment=self._environment(),
                 web_environment={},
-                worker_environment={},
+                worker_environment=self._archive_store(),
                 web_secrets=args.secrets.web_variables,
                 worker_secrets=args.secrets.worker_variables,
                 migrate_secrets=args.secrets.migrate_variables,
@@ -267,22 +267,40 @@ class Workload(pulumi.ComponentResource):
                 subnet_ids=args.foundation.network.private_subnet_ids,
                 security_group_id=args.foundation.security_groups.task_id,
                 execution_role_arn=self.roles.execution_role_arn,
-                container=ContainerArgs(
-                    name=CONTAINER,
-                    command=["audit", "verify"],
-                    image=args.image,
-                    environment={"APP_ENV": settings.environment, "NETWORK": settings.network},
-                    secrets={"DATABASE_URL": args.secrets.web_variables["DATABASE_URL"]},
-                    log_group=self.logs.names["tasks"],
-                    region=settings.region,
-                    cpu=512,
-                    memory_mib=1024,
-                ),
+                containers={
+                    "app": self._task("DATABASE_URL", args.secrets.web_variables),
+                    "owner": self._task("DATABASE_OWNER_URL", args.secrets.migrate_variables),
+                    ARCHIVE: self._task("DATABASE_URL", args.secrets.web_variables, self._archive_store()),
+                },
+                archive_role_arn=self.roles.auditor_role_arn,
                 topic_arn=args.notifications.critical_arn,
                 kms_key_arn=args.foundation.keys.data_key_arn,
                 tags=args.tags,
             ),
             self._child,
+        )
+
+    def _archive_store(self) -> dict[str, pulumi.Input[str]]:
+        return {"AUDIT_ARCHIVE_STORE": pulumi.Output.concat("s3://", self.archive.bucket)}
+
+    def _task(
+        self,
+        variable: str,
+        secrets: Mapping[str, pulumi.Input[str]],
+        more: Mapping[str, pulumi.Input[str]] | None = None,
+    ) -> ContainerArgs:
+        """What a job runs in: one login of the database, and nothing else that is secret."""
+        args, settings = self._args, self._args.settings
+        return ContainerArgs(
+            name=CONTAINER,
+            command=["audit", "verify"],
+            image=args.image,
+            environment={"APP_ENV": settings.environment, "NETWORK": settings.network, **(more or {})},
+            secrets={variable: secrets[variable]},
+            log_group=self.logs.names["tasks"],
+            region=settings.region,
+            cpu=512,
+            memory_mib=1024,
         )
 
     def _dashboards(self) -> Dashboards:

@@ -15,7 +15,8 @@ from typing import Any
 import pulumi
 from pulumi.runtime.mocks import MockCallArgs, MockResourceArgs, Mocks, set_mocks
 
-PACKAGE = "components.aws"
+# What a mutant may be of: the platform, and the list it shares with the others.
+PACKAGES = ("components.aws", "components.maintenance_jobs")
 CHECKOUT = Path(__file__).resolve().parents[3]
 FOLDER = CHECKOUT / "components" / "aws"
 ACCOUNT, REGION = "123456789012", "eu-central-1"
@@ -132,10 +133,10 @@ def declared(program: Callable[[], object], *, knows: bool = True) -> Declared:
 @contextmanager
 def mutated(file: str, old: str, new: str) -> Iterator[None]:
     """Import components of AWS anew, with `new` where the source of `file` has `old`."""
-    path = FOLDER / file
+    path = (FOLDER / file).resolve()
     source = path.read_text(encoding="utf-8")
     assert old in source, f"{file} has no {old!r}: write the mutant anew"
-    before = {name: module for name, module in sys.modules.items() if name.startswith(PACKAGE)}
+    before = {name: module for name, module in sys.modules.items() if name.startswith(PACKAGES)}
     original = importlib.machinery.SourceFileLoader.get_code
 
     def get_code(self: Any, fullname: str) -> Any:
@@ -150,6 +151,6 @@ def mutated(file: str, old: str, new: str) -> Iterator[None]:
         yield
     finally:
         importlib.machinery.SourceFileLoader.get_code = original  # type: ignore[method-assign]
-        for name in [name for name in sys.modules if name.startswith(PACKAGE)]:
+        for name in [name for name in sys.modules if name.startswith(PACKAGES)]:
             del sys.modules[name]
         sys.modules.update(before)

@@ -8,14 +8,14 @@ from typing import Any
 
 import pulumi
 
-from tests.components.aws.declaring import ACCOUNT, PACKAGE, REGION, TAGS
+from tests.components.aws.declaring import ACCOUNT, REGION, TAGS
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd"
 SUBNETS = ("subnet-a", "subnet-b", "subnet-c")
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"{PACKAGE}.{name}")
+    return importlib.import_module(f"components.aws.{name}")
 
 
 def keys(**changes: Any) -> object:

@@ -330,7 +330,7 @@ def only_ecs_of_this_account_takes_them(declared: Declared) -> bool:
 @of("roles")
 def wildcards_only_where_there_is_nothing_narrower(declared: Declared) -> bool:
     wide = set()
-    for name in ("execution", "worker"):
+    for name in ("execution", "worker", "auditor"):
         for statement in _policy(declared, name):
             if "*" in statement["Resource"]:
                 wide |= {action for action in statement["Action"] if "Condition" not in statement}
@@ -341,13 +341,19 @@ def wildcards_only_where_there_is_nothing_narrower(declared: Declared) -> bool:
 
 @of("roles")
 def web_may_do_nothing(declared: Declared) -> bool:
-    return set(declared.of("iam/rolePolicy:RolePolicy")) == {"it-execution", "it-worker"}
+    return set(declared.of("iam/rolePolicy:RolePolicy")) == {"it-execution", "it-worker", "it-auditor"}
 
 
 @of("roles")
 def worker_appends_to_the_archive_alone(declared: Declared) -> bool:
     actions = {action for it in _policy(declared, "worker") for action in it["Action"]}
     return actions == {"s3:PutObject", "kms:GenerateDataKey"}
+
+
+@of("roles")
+def the_auditor_only_reads(declared: Declared) -> bool:
+    actions = {action for it in _policy(declared, "auditor") for action in it["Action"]}
+    return actions == {"s3:ListBucket", "s3:GetObject", "s3:GetObjectRetention", "kms:Decrypt"}
 
 
 # secrets

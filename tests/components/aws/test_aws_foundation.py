@@ -108,6 +108,7 @@ MUTANTS = [
      "only_ecs_of_this_account_takes_them"),
     ("roles", "roles.py", '["secretsmanager:GetSecretValue"], args.secret_arns', '["secretsmanager:*"], ["*"]',
      "wildcards_only_where_there_is_nothing_narrower"),
+    ("roles", "roles.py", '"s3:GetObject", "s3:GetObjectRetention"', '"s3:*"', "the_auditor_only_reads"),
     ("roles", "roles.py", 'self._role("web", [])', 'self._role("web", self._archive())', "web_may_do_nothing"),
     ("roles", "roles.py", '["s3:PutObject"]', '["s3:PutObject", "s3:DeleteObject"]',
      "worker_appends_to_the_archive_alone"),

@@ -8,7 +8,7 @@ from typing import Any
 
 import pulumi
 
-from tests.components.aws.declaring import ACCOUNT, PACKAGE, REGION, TAGS
+from tests.components.aws.declaring import ACCOUNT, REGION, TAGS
 
 KEY = f"arn:aws:kms:{REGION}:{ACCOUNT}:key/1234abcd"
 IMAGE = f"{ACCOUNT}.dkr.ecr.{REGION}.amazonaws.com/payments@sha256:{'4d' * 32}"
@@ -28,12 +28,12 @@ RAILS = ("lnd", "solana")
 
 
 def _made(file: str, name: str, **given: Any) -> object:
-    module = importlib.import_module(f"{PACKAGE}.{file}")
+    module = importlib.import_module(f"components.aws.{file}")
     return getattr(module, name)("it", getattr(module, f"{name}Args")(**{"tags": TAGS, **given}))
 
 
 def _module(name: str) -> Any:
-    return importlib.import_module(f"{PACKAGE}.{name}")
+    return importlib.import_module(f"components.aws.{name}")
 
 
 def private_bucket(**changes: Any) -> object:
@@ -206,7 +206,12 @@ def scheduled_tasks(**changes: Any) -> object:
         "subnet_ids": PRIVATE,
         "security_group_id": "sg-task",
         "execution_role_arn": ROLE,
-        "container": container(),
+        "containers": {
+            "app": container(),
+            "owner": container(secrets={"DATABASE_OWNER_URL": SECRET}),
+            "archive": container(environment={"AUDIT_ARCHIVE_STORE": "s3://it-records"}),
+        },
+        "archive_role_arn": f"{ROLE}-auditor",
         "topic_arn": CRITICAL,
         "kms_key_arn": KEY,
     }

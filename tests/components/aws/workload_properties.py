@@ -18,6 +18,7 @@ from tests.components.aws.workload_programs import (
     KEY,
     LISTENER,
     PRIVATE,
+    ROLE,
     RULES,
     SECRET,
     WARN,
@@ -603,27 +604,80 @@ def at_the_guides_figures(declared: Declared) -> bool:
 # maintenance
 
 
+def _jobs(declared: Declared) -> dict[str, Inputs]:
+    return {str(it["name"]): it for it in declared.of("scheduler/schedule:Schedule").values()}
+
+
+def _command(schedule: Inputs) -> list[str]:
+    (override,) = json.loads(schedule["target"]["input"])["containerOverrides"]
+    return list(override["command"]) if override["name"] == "tasks" else []
+
+
 @of("scheduled_tasks")
 def the_audit_log_is_checked_each_day(declared: Declared) -> bool:
-    schedule = declared.one("scheduler/schedule:Schedule")
-    override = json.loads(schedule["target"]["input"])["containerOverrides"]
+    schedule = _jobs(declared)["audit-verify"]
     return (
         schedule["scheduleExpression"] == "cron(30 2 * * ? *)"
-        and override == [{"name": "tasks", "command": ["audit", "verify"]}]
+        and _command(schedule) == ["--timeout-minutes", "30", "audit", "verify"]
         and schedule["target"]["ecsParameters"]["networkConfiguration"]["assignPublicIp"] is False
     )
+
+
+@of("scheduled_tasks")
+def the_database_is_optimised_each_month_as_its_owner(declared: Declared) -> bool:
+    schedule = _jobs(declared)["optimise"]
+    return (
+        schedule["scheduleExpression"] == "cron(0 3 2 * ? *)"
+        and _command(schedule)[2:] == ["maintain", "optimise"]
+        and "owner" in schedule["target"]["ecsParameters"]["taskDefinitionArn"]
+    )
+
+
+@of("scheduled_tasks")
+def reports_of_a_day_a_week_and_a_month(declared: Declared) -> bool:
+    told = {
+        name: (it["scheduleExpression"], _command(it)[2:])
+        for name, it in _jobs(declared).items()
+        if name.startswith("report-")
+    }
+    report = ["maintain", "report", "--days"]
+    return told == {
+        "report-daily": ("cron(10 0 * * ? *)", [*report, "1"]),
+        "report-weekly": ("cron(20 0 ? * 2 *)", [*report, "7"]),
+        "report-monthly": ("cron(30 0 1 * ? *)", [*report, "31"]),
+    }
+
+
+@of("scheduled_tasks")
+def the_archive_is_checked_each_week_by_who_may_only_read_it(declared: Declared) -> bool:
+    schedule = _jobs(declared)["audit-archive-verify"]
+    roles = {name: it.get("taskRoleArn") for name, it in declared.of("ecs/taskDefinition:TaskDefinition").items()}
+    return (
+        schedule["scheduleExpression"] == "cron(0 4 ? * 1 *)"
+        and _command(schedule)[2:] == ["audit", "verify-archive"]
+        and "archive" in schedule["target"]["ecsParameters"]["taskDefinitionArn"]
+        and roles == {"it-app": None, "it-owner": None, "it-archive": f"{ROLE}-auditor"}
+    )
+
+
+@of("scheduled_tasks")
+def one_login_a_definition(declared: Declared) -> bool:
+    given = {
+        name: [secret["name"] for secret in json.loads(it["containerDefinitions"])[0]["secrets"]]
+        for name, it in declared.of("ecs/taskDefinition:TaskDefinition").items()
+    }
+    return given == {"it-app": ["DATABASE_URL"], "it-archive": ["DATABASE_URL"], "it-owner": ["DATABASE_OWNER_URL"]}
 
 
 @of("scheduled_tasks")
 def what_fails_is_told(declared: Declared) -> bool:
     pattern = json.loads(declared.one("cloudwatch/eventRule:EventRule")["eventPattern"])
     target = declared.one("cloudwatch/eventTarget:EventTarget")
-    schedule = declared.one("scheduler/schedule:Schedule")
     return (
         pattern["detail"]["containers"] == {"exitCode": [{"anything-but": 0}]}
         and pattern["detail"]["group"] == ["it"]
         and target["arn"] == CRITICAL
-        and "deadLetterConfig" in schedule["target"]
+        and all("deadLetterConfig" in schedule["target"] for schedule in _jobs(declared).values())
     )
 
 
