@@ -35,11 +35,13 @@ class Prepared:
 
     Attributes:
         keep: puts the settings, as an update left them, where the state is.
+        refresh: whether to look at what really runs, first.
     """
 
     opened: Opened
     stack: Stack
     keep: Callable[[], None]
+    refresh: bool = True
 
 
 def prepare(name: str, state: State, phases: Phases) -> Prepared:
@@ -64,14 +66,14 @@ def prepare(name: str, state: State, phases: Phases) -> Prepared:
 
 
 def plan(prepared: Prepared, phases: Phases) -> Watcher:
-    """Preview the update against what really runs; the policies have their say before anything is made.
+    """Preview the update; the policies have their say before anything is made.
 
     Raises:
         OperationError: the program or a policy refuses, or somebody else works on the stack.
     """
     with phases.phase("plan") as phase:
         watcher = Watcher(doing=phase.doing, planning=True)
-        preview(prepared.stack, watcher)
+        preview(prepared.stack, watcher, refresh=prepared.refresh)
         phase.outcome = summary(watcher.changes)
     if watcher.findings:
         phases.say(terminal(watcher.findings).rstrip())
@@ -98,19 +100,19 @@ def converge(prepared: Prepared, phases: Phases) -> bool:
     for lock in stale:
         phases.note(f"the lock of {lock.holder} was stale: its process is gone. What it had done is kept.")
     planned = plan(prepared, phases)
-    if not planned.changes and not stale and _last_update_ended_well(prepared.stack):
+    if not planned.changes and not stale and last_update_ended_well(prepared.stack):
         return False
     with phases.phase("update") as phase:
         watcher = Watcher(doing=phase.doing, planned=sum(planned.changes.values()))
         if not phases.console.is_terminal:
             watcher.done = phases.note
-        update(prepared.stack, watcher, "railyard up")
+        update(prepared.stack, watcher, "railyard up", refresh=prepared.refresh)
         prepared.keep()
         phase.outcome = summary(watcher.changes, done=True)
     return True
 
 
-def _last_update_ended_well(stack: Stack) -> bool:
+def last_update_ended_well(stack: Stack) -> bool:
     """Whether the newest update in the stack's history succeeded: one that broke off may have left things to mend."""
     with in_one_sentence():
         last = stack.info(show_secrets=False)

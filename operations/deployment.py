@@ -44,24 +44,30 @@ def release_stale_locks(stack: Stack, state: State) -> list[EngineLock]:
     return locks
 
 
-def preview(stack: Stack, watcher: Watcher) -> None:
-    """What an update would change, into `watcher.changes`. Looks at what really runs; policies are checked.
+def preview(stack: Stack, watcher: Watcher, *, refresh: bool = True) -> None:
+    """What an update would change, into `watcher.changes`; policies are checked.
+
+    Args:
+        refresh: look at what really runs, first.
 
     Raises:
         OperationError: the program or a policy refuses.
     """
-    _run(lambda: stack.preview(refresh=True, policy_packs=[POLICIES], color="never", on_event=watcher), watcher)
+    _run(lambda: stack.preview(refresh=refresh, policy_packs=[POLICIES], color="never", on_event=watcher), watcher)
 
 
-def update(stack: Stack, watcher: Watcher, message: str) -> None:
+def update(stack: Stack, watcher: Watcher, message: str, *, refresh: bool = True) -> None:
     """Bring the stack to what the program says.
+
+    Args:
+        refresh: look at what really runs, first.
 
     Raises:
         OperationError: it could not be; what was done is recorded, and the next update goes on from there.
     """
     _run(
         lambda: stack.up(
-            refresh=True,
+            refresh=refresh,
             policy_packs=[POLICIES],
             color="never",
             message=message,

@@ -10,4 +10,11 @@ StackName = Annotated[str, typer.Argument(metavar="STACK", help="The stack; loca
 Emulated = Annotated[
     bool, typer.Option("--emulated", help="Run a cloud's stack on this machine: an emulated account, nothing real.")
 ]
+Refresh = Annotated[
+    bool,
+    typer.Option(
+        "--refresh",
+        help="Look first at what an emulated account really has; of the local stack that is always looked at.",
+    ),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead, for programs.")]

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from operations.commands.arguments import Emulated, StackName
+from operations.commands.arguments import Emulated, Refresh, StackName
 
 
-def preview(stack: StackName = "local", emulated: Emulated = False) -> None:
+def preview(stack: StackName = "local", emulated: Emulated = False, refresh: Refresh = False) -> None:
     """Show what `up` would change, and what the policies say of it. Makes nothing but the stack's settings.
 
     Looks at what really runs: a process that died shows as a change.
@@ -13,7 +13,7 @@ def preview(stack: StackName = "local", emulated: Emulated = False) -> None:
     if emulated:
         from operations.emulated import commands
 
-        commands.preview(stack)
+        commands.preview(stack, refresh=refresh)
         return
     from operations.checkout import State
     from operations.converging import plan, prepare

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
-from operations.commands.arguments import Emulated, StackName
+from operations.commands.arguments import Emulated, Refresh, StackName
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +25,7 @@ NEXT = (
 )
 
 
-def up(stack: StackName = "local", emulated: Emulated = False) -> None:
+def up(stack: StackName = "local", emulated: Emulated = False, refresh: Refresh = False) -> None:
     """Make or heal the stack, check it, and have it paid on every rail.
 
     The update is planned against what really runs and passes the policies before anything is made. Then the running
@@ -34,7 +34,7 @@ def up(stack: StackName = "local", emulated: Emulated = False) -> None:
     if emulated:
         from operations.emulated import commands
 
-        commands.up(stack)
+        commands.up(stack, refresh=refresh)
         return
     from operations.checkout import State
     from operations.converging import converge, prepare

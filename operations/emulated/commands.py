@@ -10,7 +10,7 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
 from components.settings import NAMESPACE, Settings
-from operations.converging import Prepared, converge, plan, summary
+from operations.converging import Prepared, converge, last_update_ended_well, plan, summary
 from operations.deployment import destroy, release_stale_locks, update
 from operations.emulated.provider_processes import recorded
 from operations.emulated.stack import EmulatedStack
@@ -27,13 +27,20 @@ if TYPE_CHECKING:
 GUARD = f"{NAMESPACE}:deletionProtection"
 
 
-def up(name: str) -> None:
-    """Make or heal an emulated stack."""
+def up(name: str, *, refresh: bool = False) -> None:
+    """Make or heal an emulated stack.
+
+    Args:
+        refresh: look first at what the account has, which nobody else changes as a rule.
+    """
     emulated = EmulatedStack.of_this_checkout(name)
     phases = Phases(screen())
     phases.add("environment", float(os.environ.pop("RAILYARD_ENVIRONMENT_SECONDS", "0")))
     emulated.make()
-    with railyard_lock(emulated.state, f"up {name} --emulated"), _prepared(emulated, phases) as prepared:
+    with (
+        railyard_lock(emulated.state, f"up {name} --emulated"),
+        _prepared(emulated, phases, refresh=refresh) as prepared,
+    ):
         converge(prepared, phases)
         found = _resources(prepared.stack)
         _tell_recorded(found, phases)
@@ -43,12 +50,15 @@ def up(name: str) -> None:
     phases.say(f"  ./railyard down {name} --emulated --yes    ends it")
 
 
-def preview(name: str) -> None:
+def preview(name: str, *, refresh: bool = False) -> None:
     """Show what `up` would change."""
     emulated = EmulatedStack.of_this_checkout(name)
     phases = Phases(screen())
     emulated.make()
-    with railyard_lock(emulated.state, f"preview {name} --emulated"), _prepared(emulated, phases) as prepared:
+    with (
+        railyard_lock(emulated.state, f"preview {name} --emulated"),
+        _prepared(emulated, phases, refresh=refresh) as prepared,
+    ):
         watcher = plan(prepared, phases)
     for operation, kind, resource in watcher.steps:
         phases.console.print(f"  {DONE.get(operation, operation)} {kind} {resource}")
@@ -116,9 +126,16 @@ def down(name: str) -> None:
 
 
 @contextmanager
-def _prepared(emulated: EmulatedStack, phases: Phases, *, unguarded: bool = False) -> Iterator[Prepared]:
-    """The stack with settings, secrets, a running account and running providers."""
+def _prepared(
+    emulated: EmulatedStack, phases: Phases, *, refresh: bool = False, unguarded: bool = False
+) -> Iterator[Prepared]:
+    """The stack with settings, secrets, a running account and running providers.
+
+    What is in the account is looked at when asked for, and where it may not be what the state says: the account is a
+    new one, or the last update broke off.
+    """
     settings = emulated.copy_settings()
+    refresh = refresh or not emulated.account.url()
     url = _account(emulated, settings, phases)
     cluster = _cluster(emulated, settings, phases)
     with emulated.at_work(url, cluster) as there:
@@ -130,7 +147,8 @@ def _prepared(emulated: EmulatedStack, phases: Phases, *, unguarded: bool = Fals
                     _set_plain(stack, GUARD, "false")
             phase.outcome = f"{there.engine.title}, a copy of {emulated.settings.name}"
             phase.outcome += f", {made} stand-ins for secrets made" if made else ""
-        yield Prepared(there, stack, lambda: None)
+            refresh = refresh or not last_update_ended_well(stack)
+        yield Prepared(there, stack, lambda: None, refresh)
 
 
 def _account(emulated: EmulatedStack, settings: Settings, phases: Phases) -> str:
@@ -179,7 +197,7 @@ def _empty(emulated: EmulatedStack, phases: Phases) -> list[str]:
             # What a person does before a real `down`: deletion protection off, and deployed.
             with phases.phase("unprotect") as phase:
                 watcher = Watcher(doing=phase.doing)
-                update(prepared.stack, watcher, "railyard down: deletion protection off")
+                update(prepared.stack, watcher, "railyard down: deletion protection off", refresh=prepared.refresh)
                 phase.outcome = summary(watcher.changes, done=True)
         before = _resources(prepared.stack)
         with phases.phase("destroy") as phase:

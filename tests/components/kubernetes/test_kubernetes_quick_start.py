@@ -55,5 +55,5 @@ def test_a_plan_of_prod_on_kubernetes_loads_what_it_uses(tmp_path: Path) -> None
     )
     found = json.loads(done.stdout.splitlines()[-1])
     assert found["resources"] >= 250
-    assert found["mib"] < 400
+    assert found["mib"] < 300
     assert set(found["idle"]) <= OF_THE_SDK, found
