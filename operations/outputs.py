@@ -55,8 +55,22 @@ class SolanaCounterpart(_Output):
     fee_payer: str
 
 
+class BitcoinCounterpart(_Output):
+    """The Bitcoin chain: its Esplora, with a faucet and a miner under /sandbox/."""
+
+    url: str
+
+
+class RiverCounterpart(_Output):
+    """The custodian: its API, with a customer under /sandbox/."""
+
+    url: str
+
+
 class Counterparts(_Output):
     lightning: LightningCounterpart
+    bitcoin: BitcoinCounterpart
+    river: RiverCounterpart
     solana: SolanaCounterpart
 
 

@@ -69,5 +69,6 @@ def _amount(minor: int, asset: str) -> tuple[str, str]:
 
 def receipt(paid: Receipt) -> str:
     """One payment as one line."""
-    kind = "payment hash" if paid.rail == "lightning" else "transaction"
-    return f"{paid.rail}: {paid.price} paid in {paid.seconds:.1f} s, {kind} {paid.reference[:16]}…"
+    kind = "payment hash" if paid.rail in ("lightning", "river") else "transaction"
+    note = f" ({paid.note})" if paid.note else ""
+    return f"{paid.rail}: {paid.price}{note} paid in {paid.seconds:.1f} s, {kind} {paid.reference[:16]}…"

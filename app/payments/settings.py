@@ -156,6 +156,7 @@ class Settings(SafetySettings, ReturnSettings):
     river_api_key: SecretStr | None = Field(None, description="River's API key, the user of Basic authentication.")
     river_api_secret: SecretStr | None = Field(None, description="Its password, where the account has one.")
     river_paths: str = Field("", description="JSON object of River's paths by name, over the assumed ones.")
+    river_poll_seconds: float = Field(15, ge=0.1, le=600, description="How often settled invoices are asked for.")
 
     solana_network: str = Field("", description="mainnet-beta, devnet or testnet; from NETWORK when absent.")
     solana_rpc_url: SecretStr | None = Field(None, description="JSON-RPC URL; may hold the provider's key.")

@@ -1,6 +1,8 @@
 """The rails' networks on this machine, each a program of its own under `sandbox/`:
 
 - `railyard:local:Lightning`: two Lightning nodes, the merchant's (ours) and a customer's, with a channel between them;
+- `railyard:local:Bitcoin`: a regtest chain behind Esplora's API, with a faucet that pays as a customer does;
+- `railyard:local:River`: an account at a custodian of Lightning;
 - `railyard:local:Solana`: a Solana node with a USDC-like mint and a customer who has some of it.
 """
 
@@ -21,6 +23,8 @@ USDC_DECIMALS = 6
 CUSTOMER_USDC = 1_000_000 * 10**USDC_DECIMALS
 LAMPORTS_PER_SOL = 1_000_000_000
 WALLET_LAMPORTS = 100 * LAMPORTS_PER_SOL
+# A payout confirms without anybody mining for it, and a night adds a few hundred empty blocks.
+BLOCK_SECONDS = 60
 
 
 @dataclass(frozen=True)
@@ -85,6 +89,100 @@ class Lightning(pulumi.ComponentResource):
     def macaroon(self, node: str, kind: str) -> str:
         """Path of a node's macaroon of a kind: admin, invoice, readonly, pay."""
         return str(self._data / node / "data" / "chain" / "bitcoin" / self._network / f"{kind}.macaroon")
+
+
+@dataclass(frozen=True)
+class BitcoinArgs:
+    """Arguments of `Bitcoin`: the checkout, a configured port or 0, the revision of the program."""
+
+    checkout: Path
+    port: int
+    revision: str
+
+
+class Bitcoin(pulumi.ComponentResource):
+    """A Bitcoin chain; `url` is where its Esplora answers."""
+
+    def __init__(
+        self, name: str, args: BitcoinArgs, runtime: Runtime, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("railyard:local:Bitcoin", name, None, opts)
+        port = runtime.port("esplora", args.port, self)
+        data = runtime.path("esplora")
+        self.process = runtime.process(
+            "esplora",
+            RunArgs(
+                command=[
+                    PYTHON,
+                    "-m",
+                    "sandbox.esplora",
+                    "--data",
+                    data,
+                    "--port",
+                    port.number.apply(str),
+                    "--block-seconds",
+                    str(BLOCK_SECONDS),
+                ],
+                listens=[port.address],
+                ready=Ready("http", port.address, "/blocks/tip/height"),
+                fingerprint=fingerprint(args.revision),
+                environment={"PYTHONPATH": str(args.checkout)},
+                directory=str(args.checkout),
+                data_folders=[data],
+            ),
+            self,
+        )
+        self.url = pulumi.Output.concat("http://", port.address)
+        self.register_outputs({"url": self.url})
+
+
+@dataclass(frozen=True)
+class RiverArgs:
+    """Arguments of `River`: the checkout, a configured port or 0, the network, the API key, the program's revision."""
+
+    checkout: Path
+    port: int
+    network: str
+    api_key: pulumi.Input[str]
+    revision: str
+
+
+class River(pulumi.ComponentResource):
+    """A custodian of Lightning; `url` is where its API answers."""
+
+    def __init__(
+        self, name: str, args: RiverArgs, runtime: Runtime, opts: pulumi.ResourceOptions | None = None
+    ) -> None:
+        super().__init__("railyard:local:River", name, None, opts)
+        port = runtime.port("river", args.port, self)
+        data = runtime.path("river")
+        files = runtime.secret_files("river", {"RIVER_API_KEY": args.api_key}, self)
+        self.process = runtime.process(
+            "river",
+            RunArgs(
+                command=[
+                    PYTHON,
+                    "-m",
+                    "sandbox.river",
+                    "--data",
+                    data,
+                    "--port",
+                    port.number.apply(str),
+                    "--network",
+                    args.network,
+                ],
+                listens=[port.address],
+                ready=Ready("http", port.address, "/health"),
+                fingerprint=fingerprint(args.api_key, args.revision),
+                environment={"SECRETS_DIR": runtime.secrets_folder("river"), "PYTHONPATH": str(args.checkout)},
+                directory=str(args.checkout),
+                data_folders=[data],
+            ),
+            self,
+            depends_on=list(files.values()),
+        )
+        self.url = pulumi.Output.concat("http://", port.address)
+        self.register_outputs({"url": self.url})
 
 
 @dataclass(frozen=True)

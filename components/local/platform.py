@@ -9,7 +9,16 @@ from typing import Any
 import pulumi
 
 from components.local.binaries import Server, find_envoy, find_postgres, find_redis, unprivileged_account
-from components.local.counterparts import Lightning, LightningArgs, Solana, SolanaArgs
+from components.local.counterparts import (
+    Bitcoin,
+    BitcoinArgs,
+    Lightning,
+    LightningArgs,
+    River,
+    RiverArgs,
+    Solana,
+    SolanaArgs,
+)
 from components.local.postgres import Postgres, PostgresArgs
 from components.local.redis import Redis, RedisArgs
 from components.local.release import release_id
@@ -144,7 +153,14 @@ class LocalPlatform(pulumi.ComponentResource):
             self._runtime,
             self._child,
         )
-        return Upstreams(postgres, redis, lightning, solana)
+        bitcoin = Bitcoin("bitcoin", BitcoinArgs(args.checkout, ports.esplora, revision), self._runtime, self._child)
+        river = River(
+            "river",
+            RiverArgs(args.checkout, ports.river, args.settings.network, secrets["riverApiKey"], revision),
+            self._runtime,
+            self._child,
+        )
+        return Upstreams(postgres, redis, lightning, bitcoin, river, solana)
 
     def _outputs(self, upstreams: Upstreams, router: Router) -> dict[str, Any]:
         lightning, solana, secrets = upstreams.lightning, upstreams.solana, self._args.secrets
@@ -160,6 +176,8 @@ class LocalPlatform(pulumi.ComponentResource):
                     "tlsCertPath": lightning.certificate("customer"),
                     "macaroonPath": lightning.macaroon("customer", "admin"),
                 },
+                "bitcoin": {"url": upstreams.bitcoin.url},
+                "river": {"url": upstreams.river.url},
                 "solana": {
                     "rpcUrl": solana.rpc_url,
                     "customerKeypair": secrets["solanaCustomer"],

@@ -2,7 +2,8 @@
 
 - the schema, migrated by the owner's role before anything of the release starts;
 - the web role, which signs nothing: an invoice macaroon, the fee payer's address;
-- the worker role, which alone has the pay macaroon and the fee payer's key.
+- the worker role, which alone has the pay macaroon, the on-chain wallet's key and the fee payer's, and keeps channel
+  backups and the audit log's archive, here in folders.
 """
 
 from __future__ import annotations
@@ -13,7 +14,8 @@ from pathlib import Path
 
 import pulumi
 
-from components.local.counterparts import Lightning, Solana
+from components.local.bitcoin_wallet import public_descriptor, signing_descriptor
+from components.local.counterparts import Bitcoin, Lightning, River, Solana
 from components.local.migration import Migration, MigrationArgs
 from components.local.port import Port
 from components.local.postgres import Postgres
@@ -23,6 +25,8 @@ from components.local.runtime import PYTHON, RunArgs, Runtime, fingerprint
 from components.local.secret_file import SecretFile
 from components.settings import Secrets, Settings
 
+# On this machine asking costs nothing, and somebody waits for the receipt.
+POLL_SECONDS = "0.5"
 Variables = Mapping[str, pulumi.Input[str]]
 
 
@@ -55,6 +59,8 @@ class Upstreams:
     postgres: Postgres
     redis: Redis
     lightning: Lightning
+    bitcoin: Bitcoin
+    river: River
     solana: Solana
 
 
@@ -81,7 +87,11 @@ class Service(pulumi.ComponentResource):
             worker,
             "WORKER_PORT",
             self._worker_secrets(),
-            {"LND_PAY_MACAROON_PATH": upstreams.lightning.macaroon("merchant", "pay")},
+            {
+                "LND_PAY_MACAROON_PATH": upstreams.lightning.macaroon("merchant", "pay"),
+                "LND_BACKUP_STORE": runtime.path("channel-backups"),
+                "AUDIT_ARCHIVE_STORE": runtime.path("audit-archive"),
+            },
         )
         self.web_address = web.address
         self.register_outputs({"webAddress": self.web_address, "revision": self._migration.revision})
@@ -106,7 +116,8 @@ class Service(pulumi.ComponentResource):
 
     def _common(self) -> dict[str, pulumi.Input[str]]:
         """Plain variables of every role."""
-        args, lightning, solana = self._args, self._upstreams.lightning, self._upstreams.solana
+        args, upstreams = self._args, self._upstreams
+        lightning, solana = upstreams.lightning, upstreams.solana
         return {
             "APP_ENV": "local",
             "HOST": "127.0.0.1",
@@ -120,6 +131,10 @@ class Service(pulumi.ComponentResource):
             "LND_URL": lightning.merchant_url,
             "LND_TLS_CERT_PATH": lightning.certificate("merchant"),
             "LND_MACAROON_PATH": lightning.macaroon("merchant", "invoice"),
+            "ESPLORA_URL": upstreams.bitcoin.url,
+            "ONCHAIN_POLL_SECONDS": POLL_SECONDS,
+            "RIVER_URL": upstreams.river.url,
+            "RIVER_POLL_SECONDS": POLL_SECONDS,
             "SOLANA_USDC_MINT": solana.mint,
             "SOLANA_PAY_TO": args.settings.solana_pay_to,
             "SOLANA_FEE_PAYER_ADDRESS": solana.fee_payer,
@@ -136,6 +151,8 @@ class Service(pulumi.ComponentResource):
             "API_KEY_PEPPER": secrets["apiKeyPepper"],
             "INVOICE_SECRET": secrets["invoiceSecret"],
             "SOLANA_RPC_URL": upstreams.solana.rpc_url,
+            "ONCHAIN_DESCRIPTOR": public_descriptor(secrets["onchainSeed"]),
+            "RIVER_API_KEY": secrets["riverApiKey"],
         }
 
     def _web_secrets(self) -> Variables:
@@ -147,7 +164,12 @@ class Service(pulumi.ComponentResource):
         }
 
     def _worker_secrets(self) -> Variables:
-        return {**self._shared_secrets(), "SOLANA_FEE_PAYER": self._args.secrets["solanaFeePayer"]}
+        secrets = self._args.secrets
+        return {
+            **self._shared_secrets(),
+            "SOLANA_FEE_PAYER": secrets["solanaFeePayer"],
+            "ONCHAIN_SIGNING_DESCRIPTOR": signing_descriptor(secrets["onchainSeed"]),
+        }
 
     def _run(
         self, role: str, command: str, port: Port, port_variable: str, secrets: Variables, environment: Variables
@@ -177,6 +199,8 @@ class Service(pulumi.ComponentResource):
                 self._migration,
                 upstreams.redis.process,
                 upstreams.lightning.process,
+                upstreams.bitcoin.process,
+                upstreams.river.process,
                 upstreams.solana.process,
             ],
         )

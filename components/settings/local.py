@@ -24,6 +24,8 @@ class Ports(Model):
     supervisor: int = _port("supervisord's interface")
     lnd_merchant: int = _port("the merchant's node of the Lightning counterpart")
     lnd_customer: int = _port("the customer's node of the Lightning counterpart")
+    esplora: int = _port("the Bitcoin counterpart's Esplora")
+    river: int = _port("the River counterpart")
     solana: int = _port("the Solana counterpart")
     web_blue: int = _port("the service's web role in slot blue, behind the router")
     worker_blue: int = _port("health and metrics of the worker in slot blue")

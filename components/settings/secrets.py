@@ -75,6 +75,8 @@ GENERATED: tuple[Generated, ...] = (
     Generated("invoiceSecret", SecretKind.HEX_32_BYTES, "key from which Lightning preimages are derived"),
     Generated("bootstrapAdminKey", SecretKind.BOOTSTRAP_KEY, "the API key that makes the first API keys"),
     Generated("lndRootKey", SecretKind.HEX_32_BYTES, "root key of the Lightning counterpart's macaroons"),
+    Generated("onchainSeed", SecretKind.HEX_32_BYTES, "seed of the merchant's wallet on the Bitcoin counterpart"),
+    Generated("riverApiKey", SecretKind.HEX_32_BYTES, "API key of the account at the River counterpart"),
     Generated("solanaFeePayer", SecretKind.SOLANA_KEYPAIR, "wallet that pays Solana's fees; the worker alone has it"),
     Generated("solanaCustomer", SecretKind.SOLANA_KEYPAIR, "wallet of the paying customer on the Solana counterpart"),
     Generated("solanaMintAuthority", SecretKind.SOLANA_KEYPAIR, "authority of the Solana counterpart's USDC mint"),

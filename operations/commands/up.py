@@ -29,7 +29,8 @@ def up(stack: StackName = "local", emulated: Emulated = False, refresh: Refresh 
     """Make or heal the stack, check it, and have it paid on every rail.
 
     The update is planned against what really runs and passes the policies before anything is made. Then the running
-    stack is verified, and paid: a Lightning invoice and an x402 payment. What is as it should be stays untouched.
+    stack is verified, and paid: over Lightning, by x402, on the Bitcoin chain and by River. What is as it should be
+    stays untouched.
     """
     if emulated:
         from operations.emulated import commands
@@ -121,11 +122,13 @@ def _pay(deployed: Deployed, phases: Phases, *, changed: bool) -> list[Receipt]:
         return []
     receipts = []
     with phases.phase("payments") as phase, deployed.service() as service:
-        phase.doing("a Lightning invoice")
+        phase.doing("a customer pays on each rail")
         for receipt in pay(service, deployed.outputs, Rail.ALL, pay_to=pay_to(), amount=None):
             receipts.append(receipt)
-            phase.doing("an x402 payment")
-        phase.outcome = ", ".join(f"{receipt.rail} {receipt.price}" for receipt in receipts)
+            phase.doing(f"paid {', '.join(one.rail for one in receipts)}")
+        phase.outcome = ", ".join(
+            f"{one.rail} {one.price}" + (f" ({one.note})" if one.note else "") for one in receipts
+        )
         write_private(paid, deployed.outputs.release)
     return receipts
 

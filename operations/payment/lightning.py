@@ -16,14 +16,13 @@ import httpx
 
 from operations.errors import OperationError
 from operations.outputs import LightningCounterpart
-from operations.payment.receipt import Receipt
+from operations.payment.receipt import PAID, Receipt
 from operations.service import PaymentService
 
 PAY_TIMEOUT_SECONDS = 20
 SETTLE_WITHIN_SECONDS = 20.0
 # LND's own default for small payments: at most 5 % of the amount, and never nothing.
 MAX_FEE_SHARE = 20
-PAID = frozenset({"settled", "paid", "overpaid"})
 
 
 def pay(service: PaymentService, node: LightningCounterpart, *, amount_sat: int, memo: str) -> Receipt:

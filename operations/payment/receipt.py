@@ -5,20 +5,25 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+# What the service says of an invoice that needs no more money.
+PAID = frozenset({"settled", "paid", "overpaid"})
+SATS_PER_BITCOIN = 100_000_000
+
 
 @dataclass(frozen=True)
 class Receipt:
     """One payment made.
 
     Attributes:
-        rail: "lightning" or "x402".
+        rail: "lightning", "x402", "onchain" or "river".
         amount: in minor units of `asset`.
         asset: "msat", or "USDC" in millionths.
-        reference: the payment hash, or the transaction's signature.
-        proof: the preimage, or the payer's address.
+        reference: the payment hash, the transaction's signature or its id.
+        proof: the preimage, the payer's address or ours.
         fee: what the customer paid on top, in minor units of `asset`.
         status: what the service says of it.
         seconds: from asking for the invoice (or for the terms) to the service's word that it is paid.
+        note: what else there is to say, for people.
     """
 
     rail: str
@@ -29,6 +34,7 @@ class Receipt:
     fee: int
     status: str
     seconds: float
+    note: str = ""
 
     def as_json(self) -> dict[str, Any]:
         return asdict(self) | {"seconds": round(self.seconds, 3)}
@@ -36,6 +42,9 @@ class Receipt:
     @property
     def price(self) -> str:
         """The amount as people write it."""
+        if self.rail == "onchain":
+            whole, sats = divmod(self.amount // 1_000, SATS_PER_BITCOIN)
+            return f"{whole:,}.{f'{sats:08d}'.rstrip('0') or '0'} BTC"
         if self.asset == "msat":
             sats, rest = divmod(self.amount, 1_000)
             return f"{sats:,} sat" if not rest else f"{self.amount:,} msat"

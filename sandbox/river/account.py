@@ -92,11 +92,12 @@ class Account:
         )
         return [_invoice(row) for row in rows]
 
-    def receive(self, external_id: str, amount_msat: int | None) -> dict[str, Any]:
-        """Somebody pays an invoice: it settles once, and a webhook is due."""
-        found = self._store.one("SELECT * FROM invoices WHERE external_id = ?", external_id)
+    def receive(self, name: str, amount_msat: int | None) -> dict[str, Any]:
+        """Somebody pays an invoice, named by external id or BOLT 11 text: it settles once, and a webhook is due."""
+        found = self._store.one("SELECT * FROM invoices WHERE external_id = ? OR payment_request = ?", name, name)
         if found is None or found["settle_number"] is not None or found["expires_at"] < self._network.clock():
             raise RefusedError(409, "the invoice cannot be paid")
+        external_id = str(found["external_id"])
         with self._store.transaction() as connection:
             connection.execute(
                 "UPDATE invoices SET settle_number = (SELECT coalesce(max(settle_number), 0) + 1 FROM invoices), "

@@ -62,8 +62,11 @@ def application(account: Account, api_key: str) -> web.Application:
         return _json({"status": "ok"})
 
     async def receive(request: web.Request) -> web.Response:
-        body = await _body(request, external_id=str)
-        return _json(account.receive(body["external_id"], body.get("amount_msat")))
+        body = await _body(request)
+        name = body.get("payment_request") or body.get("external_id")
+        if not isinstance(name, str):
+            raise RefusedError(400, "name the invoice by payment_request or external_id")
+        return _json(account.receive(name, body.get("amount_msat")))
 
     async def customer(request: web.Request) -> web.Response:
         body = await _body(request)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -14,7 +15,7 @@ from solders.keypair import Keypair
 
 from components.local import runtime
 from components.local.platform import LocalPlatform, LocalPlatformArgs
-from components.settings import GENERATED, SecretKind, Secrets, Settings
+from components.settings import GENERATED, Generated, SecretKind, Secrets, Settings
 from tests.components.places import CHECKOUT
 
 STATE = Path("/state folder")
@@ -55,12 +56,14 @@ def awaited(declare: Callable[[], object]) -> None:
     pulumi.runtime.test(declare)()  # type: ignore[no-untyped-call]
 
 
+def _planted(value: Generated) -> str:
+    if value.key == "onchainSeed":  # a key is made from it, so it has to be one
+        return hashlib.sha256(b"planted").hexdigest()
+    return str(Keypair()) if value.kind is SecretKind.SOLANA_KEYPAIR else f"planted-{value.key}"
+
+
 def secret_values() -> dict[str, str]:
-    return {
-        value.key: str(Keypair()) if value.kind is SecretKind.SOLANA_KEYPAIR else f"planted-{value.key}"
-        for value in GENERATED
-        if value.secret
-    }
+    return {value.key: _planted(value) for value in GENERATED if value.secret}
 
 
 @pytest.fixture
@@ -103,10 +106,11 @@ def test_the_same_resources_are_declared_whether_values_are_known_or_not(program
     recorder, _, _ = program(knows)
     processes = {key for key in recorder.resources if key.startswith("Process::")}
     assert processes == {
-        f"Process::{name}" for name in ("postgres", "redis", "lnd", "solana", "web-blue", "worker-blue", "router")
+        f"Process::{name}"
+        for name in ("postgres", "redis", "lnd", "solana", "esplora", "river", "web-blue", "worker-blue", "router")
     }
-    assert len([key for key in recorder.resources if key.startswith("Port::")]) == 10
-    assert len(recorder.resources) == 60
+    assert len([key for key in recorder.resources if key.startswith("Port::")]) == 12
+    assert len(recorder.resources) == 72
 
 
 def test_an_unknown_port_stays_unknown_and_is_never_formatted_into_text(program: Any) -> None:
@@ -142,6 +146,8 @@ def test_outputs_are_those_operations_and_verify_read(program: Any) -> None:
         "redis",
         "lnd",
         "solana",
+        "esplora",
+        "river",
         "web-blue",
         "worker-blue",
         "router",
@@ -152,7 +158,7 @@ def test_outputs_are_those_operations_and_verify_read(program: Any) -> None:
         "health": {"kind": "tcp"},
         "log": "/state folder/local/logs/postgres.log",
     }
-    assert found["services"][4]["health"] == {"kind": "http", "path": "/ready"}
+    assert found["services"][6]["health"] == {"kind": "http", "path": "/ready"}
     assert set(found["counterparts"]["lightning"]) == {"url", "tlsCertPath", "macaroonPath"}
     assert found["counterparts"]["solana"]["customerKeypair"] == values["solanaCustomer"]
     assert set(found["versions"]) == {"postgres", "redis", "envoy"}
@@ -179,6 +185,15 @@ class TestSecrets:
             if key.startswith("SecretFile::") and unwrapped(resource.inputs["content"]) == values["solanaFeePayer"]
         ]
         assert holders == ["/state folder/local/secrets/worker-blue/SOLANA_FEE_PAYER"]
+
+    def test_the_on_chain_wallets_key_is_the_workers_alone(self, program: Any) -> None:
+        recorder, _, _ = program(True)
+        holders = {
+            resource.inputs["path"]
+            for key, resource in recorder.resources.items()
+            if key.startswith("SecretFile::") and "tprv" in unwrapped(resource.inputs["content"])
+        }
+        assert holders == {"/state folder/local/secrets/worker-blue/ONCHAIN_SIGNING_DESCRIPTOR"}
 
     def test_the_owners_url_is_the_migrations_alone(self, program: Any) -> None:
         recorder, _, values = program(True)

@@ -97,7 +97,7 @@ def test_wrong_permissions_are_refused_before_anything_is_asked(tmp_path: Path) 
 def test_an_amount_needs_its_rail(tmp_path: Path) -> None:
     refused = railyard(tmp_path / "state", "pay", "--amount", "5")
     assert refused.returncode == 2
-    assert "--rail lightning or x402" in refused.stderr
+    assert "--rail lightning, x402, onchain or river" in refused.stderr
 
 
 @pytest.mark.parametrize(

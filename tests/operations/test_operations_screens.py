@@ -33,6 +33,8 @@ OUTPUTS: dict[str, Any] = {
     "bootstrapAdminKey": "sk_bootstrap_planted",
     "counterparts": {
         "lightning": {"url": "https://127.0.0.1:2", "tlsCertPath": "/t", "macaroonPath": "/m"},
+        "bitcoin": {"url": "http://127.0.0.1:4"},
+        "river": {"url": "http://127.0.0.1:5"},
         "solana": {"rpcUrl": "http://127.0.0.1:3", "customerKeypair": "planted", "mint": "M", "feePayer": "F"},
     },
     "versions": {"postgres": "16.4", "redis": "7.2", "envoy": "1.40.0"},
@@ -186,6 +188,10 @@ def test_a_ledger_that_does_not_balance_is_shouted() -> None:
     [
         ("lightning", 1_000_000, "msat", "1,000 sat"),
         ("lightning", 1_500, "msat", "1,500 msat"),
+        ("onchain", 10_000_000, "msat", "0.0001 BTC"),
+        ("onchain", 123_456_789_012_000, "msat", "1,234.56789012 BTC"),
+        ("onchain", 200_000_000_000, "msat", "2.0 BTC"),
+        ("river", 1_000_000, "msat", "1,000 sat"),
         ("x402", 10_000, "USDC", "0.010000 USDC"),
         ("x402", 12_000_000, "USDC", "12.000000 USDC"),
     ],

@@ -19,10 +19,15 @@ def deployed(checkout: Checkout) -> str:
     return checkout.run("up")
 
 
-def test_up_ends_with_both_rails_paid_and_a_balanced_ledger(deployed: str) -> None:
+def test_up_ends_with_each_rail_paid_and_a_balanced_ledger(deployed: str) -> None:
     printed = deployed.lower()
-    assert "lightning" in printed
-    assert "x402" in printed
+    for paid in (
+        "lightning: 1,000 sat paid",
+        "x402: 0.010000 usdc paid",
+        "onchain: 0.0001 btc (regtest, 1 confirmation) paid",
+        "river: 1,000 sat paid",
+    ):
+        assert paid in printed
     assert "balanced" in printed
     assert "http://127.0.0.1:" in printed
 

@@ -114,6 +114,7 @@ def test_a_careless_stack_fails_every_check_but_those_it_satisfies(found: dict[s
         "ledger-balances",
         "metrics-are-served",
         "x402-is-offered",
+        "rails-answer",
         "every-process-listens",
         "redis-needs-a-password",
         "postgres-needs-the-right-password",

@@ -85,3 +85,10 @@ def test_x402_is_offered(http: httpx.Client) -> None:
     assert answer.status_code == 200, f"GET /supported answers {answer.status_code}, not 200."
     kinds = {(kind["x402Version"], kind["scheme"]) for kind in answer.json()["kinds"]}
     assert {(1, "exact"), (2, "exact")} <= kinds, f"x402 is offered as {sorted(kinds)} only."
+
+
+@check(severity=Severity.HIGH, fix="Look at ./railyard logs worker-blue and those of the rail's counterpart.")
+@pytest.mark.parametrize("rail", ["lnd", "onchain", "river", "solana"])
+def test_rails_answer(http: httpx.Client, rail: str) -> None:
+    said = http.get("/ready").json().get("checks", {}).get(rail)
+    assert said == "ok", f"GET /ready says of the rail {rail}: {said!r}, not 'ok'."

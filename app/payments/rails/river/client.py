@@ -6,6 +6,7 @@ RIVER_API_SECRET where the account was given one (the MSTY guide names it).
 
 from __future__ import annotations
 
+import base64
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -84,9 +85,10 @@ class RiverClient:
         """Open the connection pool; nobody is contacted."""
         if self._session is None:
             connector = aiohttp.TCPConnector(limit=0, limit_per_host=CONNECTIONS_PER_HOST, keepalive_timeout=30)
-            auth = aiohttp.BasicAuth(self._access.key, self._access.secret)
+            login = f"{self._access.key}:{self._access.secret}".encode()
+            headers = {"Authorization": "Basic " + base64.b64encode(login).decode()}
             self._session = aiohttp.ClientSession(
-                connector=connector, auth=auth, cookie_jar=aiohttp.DummyCookieJar(), middlewares=self._guard
+                connector=connector, headers=headers, cookie_jar=aiohttp.DummyCookieJar(), middlewares=self._guard
             )
 
     async def close(self) -> None:

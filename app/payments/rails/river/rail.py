@@ -31,7 +31,6 @@ from payments.rails.river.client import RAIL, RiverAccess, RiverClient
 
 ASSET: Final = "BTC"
 PAGE: Final = 100
-POLL_SECONDS: Final = 15.0
 HEALTH_TIMEOUT_SECONDS: Final = 2.8
 _SETTLED, _FAILED = "settled", "failed"
 
@@ -54,6 +53,7 @@ class RiverRail:
         max_payment_msat, max_fee_msat: ceilings of one payment.
         can_pay: only the worker.
         polls: whether settled invoices can be listed (RIVER_PATHS.settled_invoices); without, webhooks tell alone.
+        poll_seconds: how often they are asked for.
         clock: the time now, in UTC.
     """
 
@@ -66,6 +66,7 @@ class RiverRail:
         max_fee_msat: int,
         can_pay: bool,
         polls: bool = True,
+        poll_seconds: float = 15.0,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
         self._client = RiverClient(access)
@@ -74,6 +75,7 @@ class RiverRail:
         self._max_fee_msat = max_fee_msat
         self.can_pay = can_pay
         self._polls = polls
+        self._poll_seconds = poll_seconds
         self._clock = clock
 
     @property
@@ -159,7 +161,7 @@ class RiverRail:
                 position = str(entry.get("settle_number"))
                 yield _arrival(entry, cursor=position)
             if len(page) < PAGE:
-                await asyncio.sleep(POLL_SECONDS)
+                await asyncio.sleep(self._poll_seconds)
 
     async def arrivals_of(self, event_type: str, payload: Mapping[str, Any]) -> Sequence[Arrival]:
         """What an event says has arrived, fetched again: the event itself is only a hint."""
