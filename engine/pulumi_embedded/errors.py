@@ -72,6 +72,13 @@ class LockedError(EngineError):
     """Another update holds the stack."""
 
 
+class OutputError(EngineError):
+    """What is to be printed cannot be: the disk behind standard output is full, or the like."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(f"standard output cannot be written: {reason}")
+
+
 class CancelledError(EngineError):
     """The person stopped the update, or declined to confirm it."""
 

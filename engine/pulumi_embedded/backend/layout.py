@@ -193,9 +193,8 @@ class Layout:
             if not isinstance(checkpoint, dict):
                 raise StateError("the file has no checkpoint")
             latest = checkpoint.get("latest")
-            deployment = (
-                Deployment.from_json(latest, envelope.get("version"), envelope.get("features")) if latest else None
-            )
+            read = Deployment.from_json(latest or {}, envelope.get("version"), envelope.get("features"))
+            deployment = read if latest else None
         except StateError as error:
             raise self._damaged(name, path, data, str(error)) from None
         return Checkpoint(path=path, digest=hashlib.sha256(data).hexdigest(), deployment=deployment)

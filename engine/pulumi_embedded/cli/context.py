@@ -7,15 +7,17 @@ import json
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import TextIO
 
-from pulumi_embedded.backend.files import MAX_SETTINGS_BYTES, read_limited, write_atomic
+from pulumi_embedded.backend.files import MAX_SETTINGS_BYTES, explain, read_limited, write_atomic
 from pulumi_embedded.backend.layout import Layout, StackName, parse_stack_name
 from pulumi_embedded.backend.location import Location, current_location, pulumi_home
 from pulumi_embedded.cli.flags import Parsed
-from pulumi_embedded.errors import CancelledError, EngineError, StackNotFoundError, UsageError
+from pulumi_embedded.errors import CancelledError, EngineError, OutputError, StackNotFoundError, UsageError
 from pulumi_embedded.project.settings import Project, find_project, read_project
 
 _TRUTHY = {"1", "true", "t", "yes", "y"}
@@ -24,6 +26,22 @@ _TRUTHY = {"1", "true", "t", "yes", "y"}
 def is_truthy(name: str) -> bool:
     """Say whether an environment variable is switched on."""
     return os.environ.get(name, "").lower() in _TRUTHY
+
+
+@contextmanager
+def told_output() -> Iterator[None]:
+    """Tell in a sentence that nothing can be printed; a reader that went away is told to nobody.
+
+    Raises:
+        OutputError: there is no room for what is printed, or the like.
+        BrokenPipeError: nobody reads it.
+    """
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        raise OutputError(explain(error)) from None
 
 
 class Context:
@@ -168,11 +186,17 @@ class Context:
 
     def print(self, text: str = "") -> None:
         """Print a line."""
-        self.out.write(text + "\n")
+        with told_output():
+            self.out.write(text + "\n")
 
     def print_json(self, value: object, indent: int = 2) -> None:
         """Print JSON as the CLI indents it."""
-        self.out.write(json.dumps(value, indent=indent, ensure_ascii=False) + "\n")
+        self.print(json.dumps(value, indent=indent, ensure_ascii=False))
+
+    def flush(self) -> None:
+        """Let what was printed be seen."""
+        with told_output():
+            self.out.flush()
 
     def note(self, text: str) -> None:
         """Print a line to standard error."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import os
 import sys
@@ -22,9 +23,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run one command and return its exit code, which is the Pulumi CLI's for the same outcome."""
     arguments = sys.argv[1:] if argv is None else argv
     context: Context | None = None
-    for stream in (sys.stdout, sys.stderr):
-        if isinstance(stream, io.TextIOWrapper):  # a terminal that cannot show a sign must not end an update
-            stream.reconfigure(errors="backslashreplace")
+    _prepare_streams()
     try:
         table = by_words()
         words, rest = split_command(arguments, word_tree(table))
@@ -67,7 +66,7 @@ def _run(command: Command, context: Context | None, parsed: Parsed) -> int:
     if context is None:
         return cast("Callable[[Parsed], int]", command.load())(parsed)
     code = cast("Callable[[Context], int]", command.load())(context)
-    sys.stdout.flush()
+    context.flush()
     return code
 
 
@@ -75,11 +74,29 @@ def _before_separator(words: list[str]) -> list[str]:
     return words[: words.index("--")] if "--" in words else words
 
 
+def _prepare_streams() -> None:
+    """Make the standard streams fit to print on.
+
+    A closed one becomes the null device: else the next file that is opened gets its number, and what is printed. One
+    of the C locale takes UTF-8, as the CLI writes it everywhere; a sign that cannot be shown must not end an update.
+    """
+    for number, name in enumerate(("stdin", "stdout", "stderr")):
+        stream = getattr(sys, name)
+        if stream is None:
+            with contextlib.suppress(OSError):
+                os.dup2(os.open(os.devnull, os.O_RDWR), number)
+            setattr(sys, name, open(number, "r" if number == 0 else "w", encoding="utf-8", closefd=False))  # noqa: SIM115
+        elif number and isinstance(stream, io.TextIOWrapper):
+            plain = stream.encoding.lower() in ("ascii", "us-ascii", "ansi_x3.4-1968")
+            stream.reconfigure(encoding="utf-8" if plain else None, errors="backslashreplace")
+
+
 def _flush() -> None:
+    """Print what waits to be printed; what cannot be is dropped, that the interpreter's end does not try again."""
     try:
         sys.stdout.flush()
     except OSError:
-        return
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _group(command: Command, rest: list[str]) -> int:

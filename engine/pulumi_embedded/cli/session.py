@@ -197,8 +197,9 @@ class Session:
         """
         if self.context.flags.on("disable-integrity-checking") or os.environ.get("PULUMI_DISABLE_INTEGRITY_CHECKING"):
             return
+        deployment = self.current.deployment
         try:
-            verify_integrity(self.current.deployment)
+            verify_integrity(deployment)
         except StateError as error:
             raise StateError(
                 f"snapshot integrity failure of stack '{self.name.stack}': {error}; mend it with `pulumi state repair`"

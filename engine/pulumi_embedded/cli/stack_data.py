@@ -89,12 +89,12 @@ def export(context: Context) -> int:
         envelope: dict[str, Any] = {"version": 3}
     else:
         envelope = deployment.envelope()
-    text = json.dumps(envelope, indent=4, ensure_ascii=False) + "\n"
+    text = json.dumps(envelope, indent=4, ensure_ascii=False)
     path = context.flags.text("file")
     if path:
-        write_atomic(context.folder / path, text.encode())
+        write_atomic(context.folder / path, text.encode() + b"\n")
     else:
-        context.out.write(text)
+        context.print(text)
     return 0
 
 

@@ -14,6 +14,7 @@ from typing import Any, Protocol, TextIO
 from pulumi_embedded.backend.history import UpdateRecord, add_backup, add_update
 from pulumi_embedded.backend.journal import JournalWriter
 from pulumi_embedded.backend.layout import format_time, parse_stack_name
+from pulumi_embedded.cli.context import told_output
 from pulumi_embedded.cli.session import Session
 from pulumi_embedded.deploy import run_update
 from pulumi_embedded.deploy.request import (
@@ -117,6 +118,7 @@ class Update:
         self._sequence = 0
         self._log: EventLog | None = None
         self._ended = False
+        self._unshown: OSError | None = None
         self._started = time.time()
 
     def run(self) -> UpdateResult:
@@ -133,17 +135,31 @@ class Update:
             self._context.print(self._paint(f"{title} ({self._context.shown_name(self._session.name)}):", HEADLINE))
             self._context.print()
             self._show_config(request)
-            self._context.out.flush()
+            self._context.flush()
         if self._json and self._preview:
             self._digest = Digest(self._model, request.base)
         display = self._display()
         try:
             result = self._run(request, display)
         finally:
-            display.close()
-            self._close_log()
+            with self._shown():
+                display.close()
+                self._close_log()
+        with told_output():
+            if self._unshown is not None:
+                raise self._unshown
         self._finish(result, display)
         return result
+
+    @contextmanager
+    def _shown(self, cancel: CancelToken | None = None) -> Iterator[None]:
+        """Finish what runs, and no more, when what happens can no longer be told; `run` says so in the end."""
+        try:
+            yield
+        except OSError as error:
+            self._unshown = self._unshown or error
+            if cancel is not None:
+                cancel.cancel()
 
     def _run(self, request: UpdateRequest, display: _Display) -> UpdateResult:
         def listen(event: dict[str, Any]) -> None:
@@ -151,9 +167,10 @@ class Update:
             stamped = {"sequence": self._sequence, "timestamp": int(time.time()), **_without_own_keys(event)}
             self._sequence += 1
             self._ended = self._ended or "cancelEvent" in event
-            if self._log is not None:
-                self._log.write(stamped)
-            display.take(stamped if isinstance(display, _JsonLines) else event)
+            with self._shown(cancel):
+                if self._log is not None:
+                    self._log.write(stamped)
+                display.take(stamped if isinstance(display, _JsonLines) else event)
 
         with _interruptible(self._context.err) as cancel:
             if self._preview:
@@ -324,7 +341,7 @@ class Update:
         lines += summary.losses(self._model, self._paint)
         lines += summary.resources(self._model, self._paint)
         self._context.print("\n".join(lines))
-        self._context.out.flush()
+        self._context.flush()
 
     def _outputs(self, result: UpdateResult) -> list[str]:
         if self._flags.on("suppress-outputs") or self._plan.kind not in ("preview", "up", "refresh"):
