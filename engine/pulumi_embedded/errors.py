@@ -21,7 +21,17 @@ class EngineError(Exception):
 class UsageError(EngineError):
     """The command line or a settings file says something that cannot be done."""
 
+
+class UnconfirmedError(UsageError):
+    """An update that nobody approved and nobody can be asked about."""
+
     exit_code = EXIT_CONFIGURATION
+
+    def __init__(self) -> None:
+        super().__init__(
+            "--yes or --skip-preview or --preview-only must be passed in to proceed when running in non-interactive "
+            "mode"
+        )
 
 
 class UnsupportedError(EngineError):
@@ -55,11 +65,13 @@ class StackAlreadyExistsError(EngineError):
 class ConfigError(EngineError):
     """A settings file or a config value is wrong."""
 
-    exit_code = EXIT_CONFIGURATION
-
 
 class SecretsError(EngineError):
     """A secret cannot be read or written, most often because of the passphrase."""
+
+
+class LoginError(EngineError):
+    """No backend is chosen."""
 
     exit_code = EXIT_CREDENTIALS
 

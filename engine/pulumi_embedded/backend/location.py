@@ -10,7 +10,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from pulumi_embedded.backend.files import MAX_SETTINGS_BYTES, read_limited, write_atomic
-from pulumi_embedded.errors import EngineError, SecretsError, UnsupportedError
+from pulumi_embedded.errors import EngineError, LoginError, UnsupportedError
 
 BACKEND_URL_ENV = "PULUMI_BACKEND_URL"
 HOME_ENV = "PULUMI_HOME"
@@ -55,12 +55,12 @@ def current_location(project_url: str, working_folder: Path) -> Location:
         working_folder: where relative addresses start.
 
     Raises:
-        SecretsError: nobody logged in.
+        LoginError: nobody logged in.
         UnsupportedError: the address is not a `file://` one.
     """
     url = os.environ.get(BACKEND_URL_ENV) or project_url or str(_credentials().get("current") or "")
     if not url:
-        raise SecretsError(
+        raise LoginError(
             f"no state backend is chosen: set {BACKEND_URL_ENV}=file://<folder> or run `pulumi login file://<folder>`"
         )
     location = parse_url(url, working_folder)

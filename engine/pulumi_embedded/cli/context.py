@@ -224,8 +224,6 @@ class Context:
 class NoStackSelectedError(UsageError):
     """A command needs a stack and none is chosen."""
 
-    exit_code = 6
-
     def __init__(self) -> None:
         super().__init__(
             "no stack selected; please use `pulumi stack select` or `pulumi stack init` to choose one, or name it with "

@@ -22,6 +22,7 @@ from pulumi_embedded.errors import (
     EXIT_EXPECT_NO_CHANGES,
     CancelledError,
     EngineError,
+    UnconfirmedError,
     UnsupportedError,
     UsageError,
 )
@@ -224,7 +225,7 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
     preview_only = kind == "preview" or flags.on("preview-only")
     approved = flags.on("yes") or flags.on("skip-preview") or is_truthy("PULUMI_SKIP_CONFIRMATIONS")
     if not preview_only and not approved and not context.interactive:
-        raise UsageError("--yes or --skip-preview must be passed in to proceed when running in non-interactive mode")
+        raise UnconfirmedError
     session = open_session(context)
     if context.project.name != session.name.project:
         raise UsageError(

@@ -76,7 +76,7 @@ def create(context: Context) -> int:
         from pulumi_embedded.cli.configure import copy_config
 
         copy_config(Session(context, context.stack_name(source)), session)
-    context.print(f"Created stack '{context.shown_name(name)}'")
+    context.note(f"Created stack '{context.shown_name(name)}'")
     if not context.flags.on("no-select") and context.project_or_none is not None:
         context.select(name)
     return 0
@@ -95,7 +95,7 @@ def select(context: Context) -> int:
         if not context.flags.on("create"):
             raise StackNotFoundError(text)
         create_stack(context, name)
-        context.print(f"Created stack '{context.shown_name(name)}'")
+        context.note(f"Created stack '{context.shown_name(name)}'")
     context.select(name)
     return 0
 

@@ -40,7 +40,7 @@ def cli_stack(stack: Run, project: Path, monkeypatch: pytest.MonkeyPatch) -> Run
 
 class TestLife:
     def test_a_stack_is_made_selected_and_listed(self, run: Run) -> None:
-        assert run("stack", "init", "dev").out == "Created stack 'dev'\n"
+        assert run("stack", "init", "dev").err == "Created stack 'dev'\n"
         listed = run("stack", "ls", "--json").json()
         assert [(item["name"], item["current"], item["resourceCount"]) for item in listed] == [("dev", True, 0)]
         assert run("stack", "--show-name").out == "dev\n"
@@ -58,7 +58,7 @@ class TestLife:
     def test_without_a_passphrase_none_is_made(self, run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.delenv("PULUMI_CONFIG_PASSPHRASE")
         result = run("stack", "init", "dev")
-        assert result.code == 3
+        assert result.code == 1
         assert "passphrase must be set with PULUMI_CONFIG_PASSPHRASE" in result.err
         assert run("stack", "ls", "--json").json() == []
 
@@ -73,7 +73,7 @@ class TestLife:
     def test_unselect_leaves_none(self, stack: Run) -> None:
         stack("stack", "unselect")
         result = stack("stack")
-        assert result.code == 6
+        assert result.code == 1
         assert "no stack selected" in result.err
 
     def test_selection_is_one_of_each_backend(
@@ -81,7 +81,7 @@ class TestLife:
     ) -> None:
         (tmp_path / "other").mkdir()
         monkeypatch.setenv("PULUMI_BACKEND_URL", f"file://{tmp_path / 'other'}")
-        assert stack("stack").code == 6
+        assert stack("stack").code == 1
 
     def test_a_stack_may_be_named_in_full(self, stack: Run) -> None:
         assert stack("stack", "export", "--stack", "organization/proj/dev").code == 0
@@ -112,7 +112,7 @@ class TestRemoval:
 
     def test_nobody_to_ask_means_yes_is_needed(self, stack: Run) -> None:
         result = stack("stack", "rm", "--non-interactive")
-        assert (result.code, result.err) == (2, "error: non-interactive mode requires --yes flag\n")
+        assert (result.code, result.err) == (1, "error: non-interactive mode requires --yes flag\n")
 
 
 class TestRename:
@@ -145,7 +145,7 @@ class TestOutputs:
     def test_the_wrong_passphrase_is_one_sentence(self, cli_stack: Run, monkeypatch: pytest.MonkeyPatch) -> None:
         monkeypatch.setenv("PULUMI_CONFIG_PASSPHRASE", "wrong")
         result = cli_stack("stack", "output", "--show-secrets")
-        assert result.code == 3
+        assert result.code == 1
         assert result.err.count("\n") == 1
         assert "incorrect passphrase" in result.err
 
@@ -244,7 +244,7 @@ class TestState:
         assert shown == {SIG: SECRET_SIG, "plaintext": '"s3cret"'}
 
     def test_an_edit_asks_first(self, cli_stack: Run) -> None:
-        assert cli_stack("state", "rename", R2, "r3").code == 2
+        assert cli_stack("state", "rename", R2, "r3").code == 1
 
 
 class TestCancel:

@@ -90,7 +90,7 @@ class TestUp:
         text = "name: proj\nruntime: python\nconfig:\n  size:\n    type: integer\n"
         (live_project.folder / "Pulumi.yaml").write_text(text)
         result = live_project.up()
-        assert result.code == 2
+        assert result.code == 1
         assert result.err.startswith("error: Stack 'dev' is missing configuration value 'size'")
         live_project.run("config", "set", "size", "many")
         assert "must be of type 'integer'" in live_project.up().err
