@@ -69,6 +69,18 @@ DISCREPANCIES_OPEN = Gauge(
     multiprocess_mode="livemax",
 )
 DISCREPANCIES = Counter("payment_discrepancies_total", "Discrepancies found.", ["rail", "kind"])
+BALANCE_DRIFT = Gauge(
+    "payment_balance_drift",
+    "What a rail says that we hold, minus the books, opening and explanations, in minor units; must be 0.",
+    ["rail", "asset"],
+    multiprocess_mode="livemax",
+)
+BALANCE_COMPARED_AT = Gauge(
+    "payment_balance_compared_timestamp_seconds",
+    "When a rail's balance was compared last, in a moment without payments on their way.",
+    ["rail", "asset"],
+    multiprocess_mode="livemax",
+)
 RECONCILED_AT = Gauge(
     "payment_reconciled_timestamp_seconds", "When a rail was compared last.", ["rail"], multiprocess_mode="livemax"
 )

@@ -297,6 +297,18 @@ class ArrivalSource(Rail, Protocol):
 
 
 @runtime_checkable
+class TellsBalance(Rail, Protocol):
+    """A rail whose own side says what we hold on it."""
+
+    async def held(self) -> Mapping[str, int]:
+        """Minor units per asset of all that payments come out of and arrivals go into, as the rail has it: not from our
+        ledger. Money on its way out still counts; an arrival counts once it would be handed on.
+
+        Raises: RailUnavailableError.
+        """
+
+
+@runtime_checkable
 class EventReceiver(Rail, Protocol):
     """A rail whose provider tells by webhook what has arrived."""
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -123,3 +124,35 @@ async def open_(database: Database, limit: int) -> list[Row]:
         (limit,),
         name="open_discrepancies",
     )
+
+
+@dataclass(frozen=True, slots=True)
+class Books:
+    """What the ledger says of a rail: balances by asset in minor units, and how many payments are on their way."""
+
+    balances: Mapping[str, int]
+    in_flight: int
+
+
+async def books(database: Database, rail: str) -> Books:
+    """The ledger's account of a rail, and whether money moves."""
+    rows = await database.all(
+        "SELECT asset, balance FROM payments.balances WHERE code = %s", (f"assets:{rail}",), name="books_of_rail"
+    )
+    in_flight = await database.value(
+        "SELECT count(*) FROM payments.payments WHERE rail = %s AND state IN ('sending', 'unknown')",
+        (rail,),
+        name="in_flight_of_rail",
+    )
+    return Books({row["asset"]: int(row["balance"]) for row in rows}, int(in_flight))
+
+
+async def compare_balance(database: Database, *, rail: str, asset: str, held: int, books: int, now: datetime) -> Row:
+    """Compare; `drift`, and `noted`: what was written down as a discrepancy now."""
+    row = await database.one(
+        "SELECT * FROM payments.compare_balance(%s, %s, %s, %s, %s)",
+        (rail, asset, held, books, now),
+        name="compare_balance",
+    )
+    assert row is not None
+    return row

@@ -29,6 +29,7 @@ from payments.rails.protocol import (
     Reversal,
 )
 from payments.reconciliation import repository
+from payments.reconciliation.balances import compare_balances
 from payments.worker.work import Duty
 
 BATCH = 200
@@ -178,4 +179,8 @@ async def measure(core: Core) -> None:
             metrics.DISCREPANCIES_OPEN.labels(name, asset).set(row["number"] if row else 0)
 
 
-DUTIES = (Duty("reconcile rails", EVERY_SECONDS, reconcile), Duty("measure drift", 15.0, measure))
+DUTIES = (
+    Duty("reconcile rails", EVERY_SECONDS, reconcile),
+    Duty("compare balances", EVERY_SECONDS, compare_balances),
+    Duty("measure drift", 15.0, measure),
+)

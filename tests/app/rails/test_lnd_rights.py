@@ -188,8 +188,9 @@ class TestHoldInvoices:
             await rail.holds.settle(os.urandom(32))
 
 
-async def test_liquidity_moves_with_a_payment(rail: LndRail, customer: LndClient) -> None:
-    before = await rail.liquidity()
+async def test_liquidity_and_what_is_held_move_with_a_payment(rail: LndRail, customer: LndClient) -> None:
+    before, held = await rail.liquidity(), (await rail.held())["BTC"]
+    assert held == before.sendable_msat, "the other side opened the channel and bears its fee"
     bill = await customer.post("/v1/invoices", {"value_msat": "2000000", "memo": "bread"})
     from uuid import uuid4
 
@@ -199,6 +200,7 @@ async def test_liquidity_moves_with_a_payment(rail: LndRail, customer: LndClient
     await rail.submit(await rail.prepare(order))
     after = await rail.liquidity()
     assert before.sendable_msat - after.sendable_msat == 2_000_000
+    assert held - (await rail.held())["BTC"] == 2_000_000
     assert after.receivable_msat - before.receivable_msat == 2_000_000
     assert after.active_channels == 1
 

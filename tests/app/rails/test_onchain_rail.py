@@ -18,7 +18,7 @@ from payments.rails.protocol import Health, RailUnavailableError
 from payments.reconciliation.tasks import compare_arrivals
 from payments.settings import Settings
 from sandbox.nodes.building import are_built, has_go
-from tests.app.conftest import TestDatabase, balances
+from tests.app.conftest import TestDatabase, balances, until
 from tests.app.rails.onchain_world import PAYEE, OnchainWorld, address_of, onchain_settings, onchain_world
 from tests.sandbox.processes import EsploraProgram, running
 from tests.sandbox.real_bitcoin import real_bitcoin
@@ -192,7 +192,13 @@ async def test_a_payout_is_sent_confirmed_and_posted_with_its_fee(world: Onchain
     assert done["status"] == "succeeded"
     assert done["proof"]["txid"] == waiting["txid"]
     assert done["fee"] == waiting["fee"] * 1000
-    assert (await balances(world.core))["assets:onchain"] == (300_000 - 100_000 - waiting["fee"]) * 1000
+    books = (await balances(world.core))["assets:onchain"]
+    assert books == (300_000 - 100_000 - waiting["fee"]) * 1000
+
+    async def holds_what_the_books_say() -> bool:
+        return await world.rail.held() == {"BTC": books}
+
+    await until(holds_what_the_books_say, 30)  # the change is read with its block
 
 
 async def test_change_can_be_spent_again_and_no_coin_twice(world: OnchainWorld) -> None:

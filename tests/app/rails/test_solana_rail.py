@@ -18,6 +18,7 @@ from payments.rails.solana.rail import SolanaConfig, SolanaConfigError, SolanaRa
 from payments.rails.solana.rpc import RpcAnswerError, SolanaRpc
 from payments.rails.solana.tokens import TOKEN_2022_PROGRAM, TOKEN_PROGRAM, associated_token_account
 from payments.settings import Network, Settings, SettingsError
+from tests.app.conftest import until
 
 NOWHERE = "http://127.0.0.1:1/?api-key=planted-secret"
 
@@ -60,6 +61,20 @@ class TestHealth:
         assert health.health is Health.OK, health
         assert health.facts["fee_payer_lamports"] == 10**9
         assert isinstance(rail, ArrivalSource)
+
+    async def test_what_is_held_is_the_merchants_token_account(self, chain: Any) -> None:
+        rail = await rail_of(chain)
+        before = await rail.held()
+        await transfer(chain, 1234)
+
+        async def is_finalized() -> bool:
+            return (await rail.held())["USDC"] == before["USDC"] + 1234
+
+        await until(is_finalized, 30)
+        await rail.close()
+        nobody = await rail_of(chain, pay_to="")
+        assert await nobody.held() == {}
+        await nobody.close()
 
     async def test_a_fee_payer_that_runs_dry_is_said(self, chain: Any) -> None:
         rail = await rail_of(chain, fee_payer=str(chain.accomplice.pubkey()))

@@ -59,3 +59,30 @@ async def read_liquidity(client: LndClient) -> Liquidity:
 def _msat(balance: dict[str, Any], name: str) -> int:
     amount = balance.get(name)
     return int(amount.get("msat") or 0) if isinstance(amount, dict) else 0
+
+
+async def read_held_msat(client: LndClient) -> int:
+    """All that is ours in channels, in msat. Takes offchain:read.
+
+    That is our side, what is on its way out, channels being opened, what a closing has locked, and the commitment fees
+    that we bear as openers.
+
+    Raises:
+        RailUnavailableError: no answer.
+        LndAnswerError: it refuses.
+    """
+    balance = await client.get("/v1/balance/channels")
+    channels = (await client.get("/v1/channels")).get("channels") or []
+    try:
+        pending = await client.get("/v1/channels/pending")
+    except LndAnswerError as error:
+        if error.code not in (LndAnswerError.NOT_FOUND, LndAnswerError.UNIMPLEMENTED):
+            raise
+        pending = {}
+    commitment_sats = sum(int(channel.get("commit_fee") or 0) for channel in channels if channel.get("initiator"))
+    return (
+        _msat(balance, "local_balance")
+        + _msat(balance, "unsettled_remote_balance")
+        + _msat(balance, "pending_open_local_balance")
+        + 1000 * (int(pending.get("total_limbo_balance") or 0) + commitment_sats)
+    )

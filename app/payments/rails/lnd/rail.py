@@ -12,7 +12,7 @@ from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import RAIL, LndAccessError
 from payments.rails.lnd.holding import HoldDesk
-from payments.rails.lnd.liquidity import Liquidity, read_liquidity
+from payments.rails.lnd.liquidity import Liquidity, read_held_msat, read_liquidity
 from payments.rails.lnd.messages import NodeInfo
 from payments.rails.lnd.paying import SUBMIT_WAIT_SECONDS, PaymentDesk, decode_request
 from payments.rails.lnd.receiving import ASSET, InvoiceDesk, payment_hash
@@ -219,6 +219,10 @@ class LndRail:
     async def liquidity(self) -> Liquidity:
         """What can be sent and received now. Takes the pay macaroon. Raises RailError."""
         return await read_liquidity(self._worker_client())
+
+    async def held(self) -> dict[str, int]:
+        """What is ours in channels. Takes the pay macaroon. Raises RailError."""
+        return {ASSET: await read_held_msat(self._worker_client())}
 
     def decode(self, payment_request: str) -> DecodedRequest:
         """Reads an invoice without the network, in about 0.1 ms. Raises InvalidRequestError."""

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from payments.database import Database
+from payments.rails.onchain import repository
 from payments.rails.onchain.confirmations import Confirmations
 from payments.rails.onchain.errors import ASSET, MSAT_PER_SAT, RAIL, OnchainRefusedError
 from payments.rails.onchain.esplora import Esplora
@@ -78,6 +79,7 @@ class OnchainRail:
         self._watch = WatchWallet(config.descriptor, network_of(config.network))
         self._esplora = Esplora(config.url, config.patience)
         self._signer = signer
+        self._database: Database | None = None
         self._addresses: AddressDesk | None = None
         self._follower: ChainFollower | None = None
         self._payouts: PayoutDesk | None = None
@@ -85,6 +87,7 @@ class OnchainRail:
     def attach(self, database: Database) -> None:
         """Where addresses, coins and versions are kept."""
         config = self.config
+        self._database = database
         self._addresses = AddressDesk(self._watch, database)
         self._follower = ChainFollower(
             self._esplora, database, confirmations=config.confirmations, poll_seconds=config.poll_seconds
@@ -162,6 +165,11 @@ class OnchainRail:
         """As `ChainFollower.arrivals_between`."""
         assert self._follower is not None, "attach() first"
         return self._follower.arrivals_between(cursor, until)
+
+    async def held(self) -> dict[str, int]:
+        """What blocks gave us and no payout took. The provider is not asked: it would learn which coins are ours."""
+        assert self._database is not None, "attach() first"
+        return {ASSET: await repository.held_sats(self._database) * MSAT_PER_SAT}
 
     # ---- paying
 

@@ -218,3 +218,18 @@ async def credited_above(database: Database, height: int) -> dict[str, str]:
         name="credited_above",
     )
     return {row["event_id"]: row["block"] for row in rows}
+
+
+async def held_sats(database: Database) -> int:
+    """What blocks gave us and no payout that succeeded took: change, and deposits that are credited."""
+    return int(
+        await database.value(
+            "SELECT coalesce(sum(c.sats), 0) FROM payments.onchain_coins c WHERE NOT EXISTS (SELECT 1 "
+            "FROM payments.payments p WHERE p.id = c.payment_id AND p.state = 'succeeded') AND (c.branch = 1 "
+            "OR EXISTS (SELECT 1 FROM payments.arrivals a WHERE a.rail = 'onchain' "
+            "AND a.event_id = c.txid || ':' || c.vout "
+            "AND NOT EXISTS (SELECT 1 FROM payments.reversals r WHERE r.rail = a.rail AND r.event_id = a.event_id "
+            "AND r.state = 'reversed')))",
+            name="held_sats",
+        )
+    )

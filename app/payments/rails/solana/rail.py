@@ -16,6 +16,8 @@ from payments.rails.solana.tokens import CAIP2, USDC_MINT, X402_V1_NAME, associa
 from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience
 
 ASSET: Final = "USDC"
+# Where a token account has its amount (spl-token, AccountLayout).
+_AMOUNT: Final = slice(64, 72)
 HEALTH_TIMEOUT_SECONDS: Final = 3.0
 # Below this the fee payer can sponsor about a thousand more payments: time to top up.
 LOW_FEE_PAYER_LAMPORTS: Final = 10_000_000
@@ -149,6 +151,19 @@ class SolanaRail:
                 reason = f"The fee payer has {lamports} lamports left; top it up."
                 return RailHealth(Health.DEGRADED, reason, facts)
         return RailHealth(Health.OK, facts=facts)
+
+    async def held(self) -> dict[str, int]:
+        """USDC in the merchant's token account, finalized; nothing when nothing is received for ourselves.
+
+        Raises:
+            RailUnavailableError: no answer.
+        """
+        if not self.config.pay_to:
+            return {}
+        account = await self.rpc.account(
+            str(associated_token_account(self.config.pay_to, self.config.mint)), commitment="finalized"
+        )
+        return {ASSET: int.from_bytes(account.data[_AMOUNT], "little") if account else 0}
 
     def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival]:
         """Finalized USDC arrivals on the merchant's token account after the signature `cursor`, then new ones."""
