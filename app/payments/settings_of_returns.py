@@ -21,7 +21,8 @@ class ReturnSettings(BaseSettings):
         3600, ge=60, description="An outcome that is unknown for so long is put before a person, and looked up on."
     )
     payee_directory_url: str = Field(
-        "", description="https URL of the Paykit directory that payees' endpoints are discovered in; off when empty."
+        "",
+        description="https URL of the Pubky homeserver to discover payees' Paykit endpoints on; off when empty.",
     )
     endpoint_cache_seconds: int = Field(300, ge=1, le=86_400, description="How long discovered endpoints are kept.")
     river_webhook_secret: SecretStr | None = Field(

@@ -11,11 +11,12 @@ from typing import Any
 
 import httpx
 import pytest
+from aiohttp import web
 
 from payments import metrics
 from payments.core import Core
 from payments.discovery.service import Directory, Discovery
-from payments.errors import ServiceUnavailable
+from payments.errors import NotFound, ServiceUnavailable
 from payments.version import API_VERSIONS
 from payments.worker.following import credit
 from tests.app.conftest import client_of, fund, new_key
@@ -179,6 +180,48 @@ class TestDiscovery:
         with pytest.raises(ServiceUnavailable):
             await discovery.find(core, KEY)
         assert (await discovery.find(core, KEY)).endpoints[0].method == "onchain"
+
+    async def test_it_reads_what_paykit_publishes(self, core: Core) -> None:
+        """The layout of paykit-lib: a listing of files, a payload each."""
+        files = {
+            "btc-lightning-bolt12": b'{"value": "lno1abc", "min": "0.0001"}',
+            "btc-bitcoin-p2tr": b'{"value": "bc1p"}',
+            "usd-revolut-tag": b"@alice\n",
+            "gone": b"",
+            "eur-sepa-iban": b'{"iban": "DE89"}',
+        }
+        asked: list[tuple[str, str]] = []
+
+        async def answer(request: web.Request) -> web.Response:
+            asked.append((request.path_qs, request.headers["pubky-host"]))
+            name = request.path.removeprefix("/pub/paykit/v0/")
+            if request.headers["pubky-host"] != KEY:
+                return web.Response(status=404)
+            if name:
+                return web.Response(body=files[name]) if files[name] else web.Response(status=410)
+            lines = [*files, "private", "private/", "bitkit/", "..", "a b"]
+            return web.Response(text="\n".join(f"pubky://{KEY}/pub/paykit/v0/{line}" for line in lines))
+
+        application = web.Application()
+        application.router.add_get("/{path:.*}", answer)
+        runner = web.AppRunner(application, access_log=None)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        directory = Directory(f"http://127.0.0.1:{runner.addresses[0][1]}")
+        discovery = Discovery(directory.fetch, ttl_seconds=300)
+        found = (await discovery.find(core, KEY)).endpoints
+        assert [(one.method, one.endpoint, one.details) for one in found] == [
+            ("btc-bitcoin-p2tr", "bc1p", {}),
+            ("btc-lightning-bolt12", "lno1abc", {"min": "0.0001"}),
+            ("eur-sepa-iban", '{"iban": "DE89"}', {}),
+            ("usd-revolut-tag", "@alice", {}),
+        ]
+        assert asked[0] == ("/pub/paykit/v0/?shallow=true&limit=50", KEY)
+        assert len(asked) == 1 + len(files), "neither private nor another app's folder was asked for"
+        with pytest.raises(NotFound):
+            await discovery.find(core, KEY[::-1])
+        await directory.close()
+        await runner.cleanup()
 
     async def test_a_directory_that_is_not_there_is_said_to_be_silent(self) -> None:
         directory = Directory("http://127.0.0.1:9")

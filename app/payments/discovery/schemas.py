@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from pydantic import BaseModel, Field
 
 
 class PayeeEndpoint(BaseModel):
     """A way to pay a payee."""
 
-    method: str = Field(description="lightning, onchain, lnurl and so on, as the payee publishes it.")
-    endpoint: str = Field(description="Payment request, address or URL of the method.")
+    method: str = Field(description="Identifier as the payee publishes it: btc-lightning-bolt11, btc-bitcoin-p2tr.")
+    endpoint: str = Field(description="Payment request, offer or address: the payload's `value`, or all of it.")
+    details: dict[str, Any] = Field(description="What else the payload says, as `min` and `max` in major units.")
 
 
 class PayeeEndpoints(BaseModel):

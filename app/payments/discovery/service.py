@@ -1,4 +1,10 @@
-"""Discovery of payees' endpoints: GET {PAYEE_DIRECTORY_URL}/{public key} gives {"method": "endpoint", ...}.
+"""Discovery of payees' endpoints where Paykit's library publishes them: files on the payee's Pubky homeserver.
+
+`/pub/paykit/v0/` lists them, a line `pubky://<public key>/pub/paykit/v0/<identifier>` each; an identifier is such as
+`btc-lightning-bolt11` (asset, rail, format), and its file is the payload: by convention a JSON object whose `value` is
+the address or request. The header `pubky-host` says whose files are meant. Folders under it (what apps keep for
+themselves, and what is private) are not looked into. Sources: paykit-lib's pubky_routing and its specification of
+identifiers (specs/payment-endpoint-identifier).
 
 The guide (pk-cache-endpoints-ttl) says that what was found is kept per public key for a time, and that an older entry
 counts as a miss. Each process keeps its own: entries are few, small and soon forgotten.
@@ -7,6 +13,7 @@ counts as a miss. Each process keeps its own: entries are few, small and soon fo
 from __future__ import annotations
 
 import asyncio
+import re
 import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
@@ -28,11 +35,15 @@ TIMEOUT_SECONDS = 30.0
 MAXIMUM_ANSWER_BYTES = 64 * 1024
 MAXIMUM_ENTRIES = 10_000
 MAXIMUM_ENDPOINTS = 50
+PREFIX = "/pub/paykit/v0/"
+TENANT_HEADER = "pubky-host"
+_IDENTIFIER = re.compile(r"^(?!\.+$)[A-Za-z0-9_.-]{1,64}$")
+_RESERVED = frozenset({"private", "encrypted-link-recovery"})
 Fetch = Callable[[str], Awaitable[dict[str, str]]]
 
 
 class Directory:
-    """The directory, asked over one session with at most 10 idle connections (pk-http-pool-idle-10)."""
+    """A Pubky homeserver, asked over one session with at most 10 idle connections (pk-http-pool-idle-10)."""
 
     def __init__(self, url: str, patience: Patience = DEFAULT_PATIENCE) -> None:
         self._url = url
@@ -40,12 +51,21 @@ class Directory:
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, public_key: str) -> dict[str, str]:
-        """Endpoints by method.
+        """Payloads by identifier, as the payee publishes them.
 
         Raises:
-            NotFound: the directory does not know the payee.
-            ServiceUnavailable: it does not answer, or not as it should.
+            NotFound: the payee publishes none here.
+            ServiceUnavailable: the homeserver does not answer, or not as it should.
         """
+        listed = await self._get(PREFIX, public_key, {"shallow": "true", "limit": str(MAXIMUM_ENDPOINTS)})
+        names = sorted({name for line in (listed or "").splitlines() if (name := _identifier(line))})
+        if not names:
+            raise NotFound("The directory knows no endpoint of a payee with this public key.")
+        found = await asyncio.gather(*(self._get(PREFIX + name, public_key) for name in names[:MAXIMUM_ENDPOINTS]))
+        return {name: text for name, text in zip(names, found, strict=False) if text}
+
+    async def _get(self, path: str, public_key: str, query: dict[str, str] | None = None) -> str | None:
+        """A file's or a listing's text, None when it is not there."""
         if self._session is None:
             self._session = aiohttp.ClientSession(
                 connector=aiohttp.TCPConnector(limit_per_host=10, keepalive_timeout=30),
@@ -53,23 +73,43 @@ class Directory:
                 middlewares=self._guard,
             )
         try:
-            async with self._session.get(f"{self._url}/{public_key}", allow_redirects=False) as response:
+            async with self._session.get(
+                self._url + path, params=query, headers={TENANT_HEADER: public_key}, allow_redirects=False
+            ) as response:
                 raw = await response.content.read(MAXIMUM_ANSWER_BYTES + 1)
-                if response.status == 404:
-                    raise NotFound("The directory knows no payee with this public key.")
-                found = orjson.loads(raw) if response.status == 200 and len(raw) <= MAXIMUM_ANSWER_BYTES else None
-        except (aiohttp.ClientError, TimeoutError, OSError, orjson.JSONDecodeError) as error:
+        except (aiohttp.ClientError, TimeoutError, OSError) as error:
             raise _silent() from error
-        if not isinstance(found, dict) or len(found) > MAXIMUM_ENDPOINTS:
+        if response.status in (404, 410):
+            return None
+        if response.status != 200 or len(raw) > MAXIMUM_ANSWER_BYTES:
             raise _silent()
-        if not all(isinstance(endpoint, str) and len(endpoint) <= 8192 for endpoint in found.values()):
-            raise _silent()
-        return found
+        try:
+            return raw.decode()
+        except UnicodeDecodeError as error:
+            raise _silent() from error
 
     async def close(self) -> None:
         """Close the session."""
         if self._session is not None:
             await self._session.close()
+
+
+def _identifier(line: str) -> str:
+    """The identifier in a line of the listing, "" for a folder, a reserved name, or one that is no identifier."""
+    name = line.strip().rpartition("/")[2]
+    return name if _IDENTIFIER.match(name) and name not in _RESERVED else ""
+
+
+def endpoint_of(method: str, payload: str) -> PayeeEndpoint:
+    """What a payload says: an object with `value` (Paykit's convention), or the text itself."""
+    try:
+        content = orjson.loads(payload)
+    except orjson.JSONDecodeError:
+        content = None
+    if isinstance(content, dict) and isinstance(content.get("value"), str):
+        rest = {name: value for name, value in content.items() if name != "value"}
+        return PayeeEndpoint(method=method, endpoint=content["value"], details=rest)
+    return PayeeEndpoint(method=method, endpoint=payload.strip(), details={})
 
 
 def _silent() -> ServiceUnavailable:
@@ -117,7 +157,7 @@ class Discovery:
         found = await self._fetch(public_key)
         answer = PayeeEndpoints(
             publicKey=public_key,
-            endpoints=[PayeeEndpoint(method=method, endpoint=found[method]) for method in sorted(found)],
+            endpoints=[endpoint_of(method, found[method]) for method in sorted(found)],
             discoveredAt=iso(core.clock.now()),
             isCached=False,
         )
