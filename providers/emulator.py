@@ -34,9 +34,12 @@ def serve(announce: Path, port: int = 0, account: str = "123456789012") -> None:
         os.environ[name] = "emulated"
     os.environ["AWS_SHARED_CREDENTIALS_FILE"] = os.environ["AWS_CONFIG_FILE"] = os.devnull
     logging.getLogger("werkzeug").setLevel(logging.ERROR)
+    import moto.settings
     from moto.moto_server.werkzeug_app import DomainDispatcherApplication, MotoRequestHandler, create_backend_app
     from werkzeug.serving import make_server
 
+    # Where a function would find the account. moto asks the person's Docker for it, a process for every function.
+    moto.settings.moto_server_host = lambda: "http://127.0.0.1"
     application = DomainDispatcherApplication(create_backend_app)
     server = make_server("127.0.0.1", port, application, threaded=True, request_handler=_quiet(MotoRequestHandler))
     # What moto calls back into itself goes to its own port.
