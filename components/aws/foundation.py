@@ -4,7 +4,8 @@
 - database and cache, with the cache's first AUTH token;
 - the image registry.
 
-`stack_secrets` makes the secrets on top, which need to know who is told when a rotation fails.
+`stack_secrets` makes the secrets on top, which need to know who is told when a rotation fails; `guard_secrets` keeps
+everybody from them but those who use them.
 """
 
 from __future__ import annotations
@@ -21,6 +22,7 @@ from components.aws.database import Database, DatabaseArgs
 from components.aws.keys import Keys, KeysArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.registry import Registry, RegistryArgs
+from components.aws.secret_policies import GuardedSecret, SecretPolicies, SecretPoliciesArgs, service_linked_role
 from components.aws.secrets import StackSecrets, StackSecretsArgs
 from components.aws.security_groups import SecurityGroups, SecurityGroupsArgs
 from components.settings import Secrets, Settings
@@ -191,5 +193,44 @@ class Foundation(pulumi.ComponentResource):
                 log_retention_days=settings.log_retention_days,
                 tags=self._args.tags,
             ),
+            pulumi.ResourceOptions(parent=parent),
+        )
+
+    def guard_secrets(
+        self,
+        name: str,
+        secrets: StackSecrets,
+        injector_arn: pulumi.Input[str],
+        readers: Mapping[str, Sequence[pulumi.Input[str]]],
+        parent: pulumi.Resource,
+    ) -> SecretPolicies:
+        """The policies of all the stack's secrets.
+
+        Args:
+            name: of the component.
+            secrets: of the stack.
+            injector_arn: the role that reads what the service is given.
+            readers: others' ARNs, by short name of the secret.
+            parent: the component they are part of.
+        """
+        settings, injected = self._args.settings, secrets.injected()
+        guarded = {
+            key: GuardedSecret(
+                arn=arn,
+                readers=[
+                    secrets.rotation_role_arns[key],
+                    *([injector_arn] if key in injected else []),
+                    *readers.get(key, []),
+                ],
+            )
+            for key, arn in secrets.arns.items()
+        }
+        guarded["master"] = GuardedSecret(
+            arn=self.database.master_secret_arn,
+            readers=[service_linked_role(settings.account_id), secrets.master_reader_arn],
+        )
+        return SecretPolicies(
+            name,
+            SecretPoliciesArgs(secrets=guarded, administrators=settings.secret_administrators),
             pulumi.ResourceOptions(parent=parent),
         )

@@ -56,7 +56,7 @@ class EcsPlatform(pulumi.ComponentResource):
         )
         self.notifications = self._notifications(name, args)
         self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
-        Slack(
+        slack = Slack(
             f"{name}-slack",
             SlackArgs(
                 account_id=args.settings.account_id,
@@ -86,6 +86,13 @@ class EcsPlatform(pulumi.ComponentResource):
                 tags=args.tags,
             ),
             self._child,
+        )
+        self.foundation.guard_secrets(
+            f"{name}-guard",
+            self.secrets,
+            self.workload.roles.execution_role_arn,
+            {"slack-webhook-url": [slack.role_arn]},
+            self,
         )
         self.outputs = self._outputs(args.settings)
         self.register_outputs({"vpcId": self.foundation.network.vpc_id})

@@ -93,6 +93,8 @@ class StackSecrets(pulumi.ComponentResource):
 
     Attributes:
         arns: of all, by short name.
+        rotation_role_arns: of the function that rotates each, by short name; `master_reader_arn`, of the one that reads
+            the database's master secret.
         injected_arns: of those that some role of the service is given, which alone the service's platform may read.
         web_variables, worker_variables, migrate_variables: references by the variables of each role.
     """
@@ -102,12 +104,14 @@ class StackSecrets(pulumi.ComponentResource):
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
         self.arns: dict[str, pulumi.Output[str]] = {}
+        self.rotation_role_arns: dict[str, pulumi.Output[str]] = {}
         self._injected: set[str] = set()
         self._signing_keys()
         self._redis()
         self._database_logins()
         self._issued()
         self._rotate()
+        self.master_reader_arn = self.rotation_role_arns["database-owner"]
         self.web_variables = self._shared() | self._signing() | self._issued_to("web")
         self.worker_variables = self._shared() | self._issued_to("worker")
         self.migrate_variables = {"DATABASE_OWNER_URL": self._reference("database-owner", "url")}
@@ -218,7 +222,7 @@ class StackSecrets(pulumi.ComponentResource):
 
     def _function(self, kind: Kind, keys: Sequence[str], days: int, **more: Any) -> None:
         args = self._args
-        RotationFunction(
+        function = RotationFunction(
             f"{self._name}-{kind.value}",
             RotationFunctionArgs(
                 kind=kind,
@@ -234,6 +238,11 @@ class StackSecrets(pulumi.ComponentResource):
             ),
             self._child,
         )
+        self.rotation_role_arns.update(dict.fromkeys(keys, function.role_arn))
+
+    def injected(self) -> set[str]:
+        """Short names of the secrets that some role of the service is given."""
+        return set(self._injected)
 
     def _reference(self, key: str, json_key: str) -> pulumi.Output[str]:
         self._injected.add(key)

@@ -64,12 +64,13 @@ def function_policy(
 
 
 class Slack(pulumi.ComponentResource):
-    """The function; `function_arn`."""
+    """The function; `function_arn`, `role_arn`."""
 
     def __init__(self, name: str, args: SlackArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Slack", name, None, opts)
         self._name, self._args = name, args
         self._child = pulumi.ResourceOptions(parent=self)
+        self.role_arn: pulumi.Output[str]
         function = self._function()
         self.function_arn: pulumi.Output[str] = function.arn
         for topic, arn in args.topic_arns.items():
@@ -109,6 +110,7 @@ class Slack(pulumi.ComponentResource):
             tags=args.tags,
             opts=self._child,
         )
+        self.role_arn = role.arn
         streams = pulumi.Output.concat(group.arn, ":log-stream:*")
         policy = aws.iam.RolePolicy(
             f"{name}-policy",

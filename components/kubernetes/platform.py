@@ -75,9 +75,13 @@ class KubernetesPlatform(pulumi.ComponentResource):
         )
         self.notifications = self._notifications()
         self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
-        self._slack()
+        slack = self._slack()
         self.cluster = None if args.settings.kubernetes_context else self._cluster()
         self._let_nodes_in()
+        self._secret_role_arn = self._secret_role()
+        self.foundation.guard_secrets(
+            f"{name}-guard", self.secrets, self._secret_role_arn, {"slack-webhook-url": [slack.role_arn]}, self
+        )
         self.application = self._application()
         self._keep()
         self.outputs = self._outputs()
@@ -96,9 +100,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
             self._child,
         )
 
-    def _slack(self) -> None:
+    def _slack(self) -> Slack:
         keys = self.foundation.keys
-        Slack(
+        return Slack(
             f"{self._name}-slack",
             SlackArgs(
                 account_id=self._args.settings.account_id,
@@ -217,7 +221,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 certificate_issuer=settings.certificate_issuer,
                 scraper_namespace=settings.scraper_namespace,
                 operator_labels={"release": settings.prometheus_release},
-                secret_role_arn=self._secret_role(),
+                secret_role_arn=self._secret_role_arn,
                 minimum=settings.min_tasks,
                 maximum=settings.max_tasks,
                 worker_replicas=settings.worker_tasks,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
@@ -114,6 +115,13 @@ class CloudSettings(Model):
     cache_replicas: int = setting(
         1, "Replicas of the Redis node, each in another zone; the first is promoted.", platforms=CLOUD, ge=1, le=5
     )
+    secret_administrators: tuple[str, ...] = setting(
+        (),
+        "ARNs of the IAM roles and users that may do everything with the stack's secrets, which nobody else may touch "
+        "but the roles that use one: the role that deploys, the one that verifies, and people's for an incident. When "
+        "it is empty, whoever deploys is the only one, and a deployment by another is refused by AWS.",
+        platforms=CLOUD,
+    )
     secret_rotation_days: int = setting(
         30,
         "Days between rotations of the database's logins, the Redis AUTH token and the service's signing keys.",
@@ -163,6 +171,13 @@ def problems_of_cloud(settings: CloudSettings) -> list[Problem]:
                 "Remove it with `pulumi config rm railyard:availabilityZones`, or name three.",
             )
         )
+    for arn in settings.secret_administrators:
+        if not re.fullmatch(rf"arn:aws:iam::{settings.account_id}:(role|user)/[\w+=,.@/-]+", arn):
+            what = f"has {arn!r}, which is no ARN of an IAM role or user of the account {settings.account_id}"
+            fix = (
+                f"Give the exact ARN, as arn:aws:iam::{settings.account_id}:role/railyard-deployer: no session's, no *."
+            )
+            problems.append(Problem("railyard:secretAdministrators", what, fix))
     if settings.cache_node_type in TOO_SMALL_NODES:
         what = f"is {settings.cache_node_type!r}, which has less than 1 GB memory"
         problems.append(problem("cacheNodeType", what, "cache.t4g.small"))

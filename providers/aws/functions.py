@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -16,6 +17,22 @@ Answer = Callable[[Account, str, Properties], Properties]
 def _caller(account: Account, region: str, arguments: Properties) -> Properties:
     said = account.call("aws:index/getCallerIdentity", "sts", region, "get_caller_identity", {})
     return {"id": said["Account"], "accountId": said["Account"], "arn": said["Arn"], "userId": said["UserId"]}
+
+
+_SESSION = re.compile(r"arn:([a-z-]+):sts::(\d+):assumed-role/([^/]+)/(.+)")
+
+
+def _session_context(account: Account, region: str, arguments: Properties) -> Properties:
+    """The role of a session, with its path; what is no session is its own issuer."""
+    arn = arguments["arn"]
+    session = _SESSION.fullmatch(arn)
+    found = {"id": arn, "arn": arn, "issuerArn": arn, "issuerId": "", "issuerName": "", "sessionName": ""}
+    if session is None:
+        return found
+    _, _, role, name = session.groups()
+    said = account.call("aws:iam/getSessionContext", "iam", region, "get_role", {"RoleName": role})["Role"]
+    issuer = {"issuerArn": said["Arn"], "issuerId": said["RoleId"], "issuerName": role, "sessionName": name}
+    return {**found, **issuer}
 
 
 def _region(account: Account, region: str, arguments: Properties) -> Properties:
@@ -110,6 +127,7 @@ ANSWERS: dict[str, Answer] = {
     "aws:index/getPartition:getPartition": _partition,
     "aws:index/getAvailabilityZones:getAvailabilityZones": _zones,
     "aws:iam/getPolicyDocument:getPolicyDocument": _document,
+    "aws:iam/getSessionContext:getSessionContext": _session_context,
     "aws:ec2/getManagedPrefixList:getManagedPrefixList": _prefix_list,
     "aws:route53/getZone:getZone": _zone,
     "aws:ecr/getAuthorizationToken:getAuthorizationToken": _registry_token,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pulumi
@@ -148,6 +149,19 @@ class TestProblems:
         said = problems_of(ports={"redis": 24000})["railyard:ports"]
         assert "is a setting of platform local, and railyard:platform is 'ecs'" in said
 
+    @pytest.mark.parametrize(
+        "arn",
+        [
+            "arn:aws:iam::999999999999:role/of-another-account",
+            "arn:aws:sts::111122223333:assumed-role/railyard-deployer/session",
+            "arn:aws:iam::111122223333:role/*",
+            "railyard-deployer",
+        ],
+    )
+    def test_administrators_of_secrets_are_exact_principals_of_the_account(self, arn: str) -> None:
+        said = problems_of(secretAdministrators=[arn])["railyard:secretAdministrators"]
+        assert f"has {arn!r}, which is no ARN of an IAM role or user" in said
+
     def test_lnd_that_tasks_cannot_reach(self) -> None:
         assert "tasks cannot reach LND" in problems_of(lndCidrs=None)["railyard:lndCidrs"]
         assert "has '10.60.0.0/8'" in problems_of(lndCidrs=["10.60.0.0/8"])["railyard:lndCidrs"]
@@ -200,14 +214,13 @@ class TestSecrets:
         issued = generated_for("ecs", (Rail.LND, Rail.SOLANA, Rail.STRIPE))
         plain = {
             **committed("staging"),
-            "railyard:rails": '["lnd","solana","stripe"]',
-            "railyard:lndCidrs": '["10.60.0.10/32"]',
-            "railyard:allowedOrigins": '["https://shop.example.com"]',
+            "railyard:rails": ["lnd", "solana", "stripe"],
             "railyard:stripePublishableKey": "pk_test_abc",
         }
         values = {f"railyard:{value.key}": f"planted-{value.key}" for value in issued}
         values |= {f"railyard:{key}": value for key, value in changes.items()}
-        set_all_config({**{key: str(value) for key, value in plain.items()}, **values}, list(values))
+        lists = {key: json.dumps(value) for key, value in plain.items() if isinstance(value, list)}
+        set_all_config({**{key: str(value) for key, value in plain.items()}, **lists, **values}, list(values))
         return Settings.from_pulumi()
 
     def test_a_rail_brings_its_secrets(self) -> None:

@@ -124,6 +124,30 @@ def secret_problems(account: Account) -> Iterator[str]:
             yield f"The secret {it['Name']} has no customer key."
 
 
+def secret_policy_problems(account: Account, administrators: list[str]) -> Iterator[str]:
+    """Every secret, RDS' too, denies everybody but the administrators, who rotates it, and who injects it."""
+    client = account.client("secretsmanager")
+    for it in account.every("secretsmanager", "list_secrets", "SecretList"):
+        name = it["Name"].rpartition("/")[2]
+        found = client.get_resource_policy(SecretId=it["ARN"]).get("ResourcePolicy")
+        if found is None:
+            yield f"The secret {it['Name']} has no policy."
+            continue
+        (statement,) = json.loads(found)["Statement"]
+        let_in = statement["Condition"]["StringNotEquals"]["aws:PrincipalArn"]
+        others = sorted(set(let_in) - set(administrators))
+        if statement["Effect"] != "Deny" or not set(administrators) <= set(let_in):
+            yield f"The secret {it['Name']} locks its administrators out."
+        known = [role["Arn"] for role in account.every("iam", "list_roles", "Roles")]
+        linked = [arn for arn in others if "/aws-service-role/" in arn]
+        if any(arn not in known for arn in set(others) - set(linked)):
+            yield f"The secret {it['Name']} names a role that is not there: {others}."
+        if it["Name"].startswith("rds!") != bool(linked):
+            yield f"The secret {it['Name']} and RDS' own role do not go together."
+        if not 1 <= len(others) <= 3:
+            yield f"The secret {name} lets in {others}."
+
+
 def log_problems(account: Account) -> Iterator[str]:
     """Every log group ends its lines, and encrypts them."""
     found = account.every("logs", "describe_log_groups", "logGroups")

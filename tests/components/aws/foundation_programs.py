@@ -141,6 +141,18 @@ def secrets(**changes: Any) -> object:
     return module.StackSecrets("it", module.StackSecretsArgs(**given))
 
 
+ADMINISTRATORS = [f"arn:aws:iam::{ACCOUNT}:role/railyard-deployer", f"arn:aws:iam::{ACCOUNT}:role/railyard-verifier"]
+SECRET = f"arn:aws:secretsmanager:{REGION}:{ACCOUNT}:secret:it/jwt-AbCdEf"
+READERS = [f"arn:aws:iam::{ACCOUNT}:role/it-rotation", f"arn:aws:iam::{ACCOUNT}:role/it-execution"]
+
+
+def secret_policies(**changes: Any) -> object:
+    module = _module("secret_policies")
+    guarded = module.GuardedSecret(arn=SECRET, readers=READERS)
+    given = {"secrets": {"jwt": guarded}, "administrators": ADMINISTRATORS, **changes}
+    return module.SecretPolicies("it", module.SecretPoliciesArgs(**given))
+
+
 PROGRAMS: dict[str, Callable[..., object]] = {
     "keys": keys,
     "network": network,
@@ -150,4 +162,5 @@ PROGRAMS: dict[str, Callable[..., object]] = {
     "registry": registry,
     "roles": roles,
     "secrets": secrets,
+    "secret_policies": secret_policies,
 }

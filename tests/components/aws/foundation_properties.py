@@ -9,7 +9,7 @@ from typing import Any
 
 from components.tags import REQUIRED
 from tests.components.aws.declaring import ACCOUNT, Declared, Inputs
-from tests.components.aws.foundation_programs import KEY, SUBNETS
+from tests.components.aws.foundation_programs import ADMINISTRATORS, KEY, READERS, SECRET, SUBNETS
 
 Check = Callable[[Declared], bool]
 CHECKS: dict[str, dict[str, Check]] = {}
@@ -454,7 +454,7 @@ def functions_log_for_a_time(declared: Declared) -> bool:
 def untagged(declared: Declared) -> list[str]:
     """Resources that take tags and miss a required one."""
     takes_none = ("Alias", "Route", "RouteTableAssociation", "RolePolicy", "Permission", "SecretRotation",
-                  "SecretVersion", "LifecyclePolicy", "Image", "RandomBytes",
+                  "SecretVersion", "SecretPolicy", "LifecyclePolicy", "Image", "RandomBytes",
                   "BucketVersioning", "BucketServerSideEncryptionConfiguration", "BucketOwnershipControls",
                   "BucketLifecycleConfiguration", "BucketObjectLockConfiguration", "BucketPublicAccessBlock",
                   "BucketPolicy", "WebAclAssociation", "WebAclLoggingConfiguration", "Record", "CertificateValidation",
@@ -468,3 +468,19 @@ def untagged(declared: Declared) -> list[str]:
         if kind.startswith("aws:") and kind.split(":")[2] not in takes_none
         if not set(REQUIRED) <= set(inputs.get("tags", {}))
     ]
+
+
+@of("secret_policies")
+def nobody_else_may_do_anything_with_a_secret(declared: Declared) -> bool:
+    policy = declared.one("secretsmanager/secretPolicy:SecretPolicy")
+    (statement,) = _statements(policy["policy"])
+    return bool(
+        (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "secretsmanager:*")
+        and statement["Resource"] == policy["secretArn"] == SECRET
+        and statement["Condition"] == {"StringNotEquals": {"aws:PrincipalArn": sorted([*ADMINISTRATORS, *READERS])}}
+    )
+
+
+@of("secret_policies")
+def a_policy_that_opens_it_is_blocked(declared: Declared) -> bool:
+    return declared.one("secretsmanager/secretPolicy:SecretPolicy")["blockPublicPolicy"] is True

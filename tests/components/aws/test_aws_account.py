@@ -82,6 +82,10 @@ def test_every_secret_is_rotated(account: auditor.Account) -> None:
     assert list(auditor.secret_problems(account)) == []
 
 
+def test_every_secret_lets_in_nobody_but_who_uses_it(account: auditor.Account) -> None:
+    assert list(auditor.secret_policy_problems(account, list(_settings().secret_administrators))) == []
+
+
 def test_every_log_group_is_encrypted_and_ends_its_lines(account: auditor.Account) -> None:
     assert list(auditor.log_problems(account)) == []
 
