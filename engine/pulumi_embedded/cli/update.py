@@ -282,6 +282,7 @@ class Update:
             preview=self._preview,
             config={key: values.to_text(value, session.decrypt) for key, value in config.items()},
             config_secret_keys=[key for key, value in config.items() if values.is_secure(value)],
+            config_secrets=[text for value in config.values() for text in values.secret_texts(value, session.decrypt)],
             base=states,
             pending_operations=pending,
             options=self._plan.options,

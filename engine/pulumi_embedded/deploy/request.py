@@ -140,7 +140,8 @@ class UpdateRequest:
 
     `preview` with kind "refresh", "destroy" or "import" is that command's `--preview-only`; kind "preview" is the
     preview of "up". `config` maps "namespace:key" to the plain text as the program sees it (structured values as JSON
-    text), `config_secret_keys` are those that hold secrets. `base` is the last checkpoint, journal already folded,
+    text), `config_secret_keys` are those that hold secrets, `config_secrets` the secrets themselves, also those inside
+    structures: no message shows them. `base` is the last checkpoint, journal already folded,
     secrets readable. `read_stack_outputs` answers StackReferences with another stack's outputs (secrets marked) or
     raises an EngineError.
     """
@@ -152,6 +153,7 @@ class UpdateRequest:
     preview: bool = False
     config: dict[str, str] = field(default_factory=dict)
     config_secret_keys: list[str] = field(default_factory=list)
+    config_secrets: list[str] = field(default_factory=list)
     base: list[ResourceState] = field(default_factory=list)
     pending_operations: list[tuple[str, ResourceState]] = field(default_factory=list)
     options: UpdateOptions = field(default_factory=UpdateOptions)

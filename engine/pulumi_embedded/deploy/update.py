@@ -112,6 +112,8 @@ class Update:
         self._check_project()
         for key in self.request.config_secret_keys:
             self.emitter.learn_secret_text(self.request.config.get(key, ""))
+        for text in self.request.config_secrets:
+            self.emitter.learn_secret_text(text)
         try:
             async with contextlib.AsyncExitStack() as stack:
                 stack.push_async_callback(self.children.close)

@@ -73,6 +73,14 @@ def decrypt_value(value: Any, decrypt: Decrypt) -> Any:
     return value
 
 
+def secret_texts(value: Any, decrypt: Decrypt) -> list[str]:
+    """Return every secret inside a tree in the clear."""
+    if isinstance(value, Secure):
+        return [decrypt(value.ciphertext)]
+    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [text for item in inner for text in secret_texts(item, decrypt)]
+
+
 def encrypt_value(value: Any, encrypt: Callable[[str], str], decrypt: Decrypt) -> Any:
     """Return the tree with each secret encrypted anew (for another stack's key)."""
     if isinstance(value, Secure):

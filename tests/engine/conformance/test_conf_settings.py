@@ -49,3 +49,13 @@ def test_the_type_checker_of_the_runtime_options_runs_before_the_program(stack: 
     assert "ran" not in run.messages("info#err")
     main.write_text("number: int = 1\n")
     stack.up()
+
+
+def test_a_secret_inside_a_structure_is_masked_in_what_the_program_prints(stack: Stack) -> None:
+    """The secret alone, and the structure around it."""
+    assert stack.pulumi("config", "set", "--path", "--secret", "tree.key", "hush-hush").code == 0
+    assert stack.pulumi("config", "set", "--path", "tree.open", "said").code == 0
+    run = stack.up('tree = pulumi.Config().require_object("tree"); print(tree); print(tree["key"] + "!")')
+    assert "hush-hush" not in run.text + str(run.events)
+    assert "'open': 'said'" in run.text
+    assert "[secret]!" in run.text
