@@ -2,7 +2,8 @@
 
 Inputs that steer it: `kinds` (a detailed diff: path to kind, when `value` changes), `hush` (comes back as the secret
 output `password`), `replaceKeys` (names whose change replaces), `deleteFirst`, `detailed` (answer with a detailed
-diff), `failCreate`, `failUpdate`, `failDelete`, `failCheck`, `initError`, `slow` (seconds), `sameWhen` (input names
+diff), `failCreate`, `failUpdate`, `failDelete`, `failCheck`,
+`failCheckAfresh` (when there are no old inputs), `initError`, `slow` (seconds), `sameWhen` (input names
 whose change is no change), `out` (copied to the output `out`). What exists is in `cloud`, by id.
 """
 
@@ -154,6 +155,8 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
             failures = []
             if news.get("failCheck"):
                 failures = [provider_pb2.CheckFailure(property="failCheck", reason=str(news["failCheck"]))]
+            if news.get("failCheckAfresh") and not to_dict(request.olds):
+                failures = [provider_pb2.CheckFailure(property="value", reason=str(news["failCheckAfresh"]))]
             inputs = dict(news)
             if news.get("wantDefault") and "default" not in news:
                 olds = to_dict(request.olds)
