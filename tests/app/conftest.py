@@ -63,10 +63,8 @@ def empty_database(postgres: PostgresServer) -> Iterator[TestDatabase]:
 
 @pytest.fixture
 def database(postgres: PostgresServer, migrated_template: str) -> Iterator[TestDatabase]:
-    name = f"test_{next(_numbers)}"
-    postgres.execute(f"CREATE DATABASE {name} OWNER payments_owner TEMPLATE {migrated_template} STRATEGY file_copy")
-    yield TestDatabase(postgres, name)
-    postgres.execute(f"DROP DATABASE {name} WITH (FORCE)")
+    with servers.copied(postgres, migrated_template) as made:
+        yield made
 
 
 @pytest.fixture(scope="session")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import os
 import secrets
 import shutil
@@ -182,6 +183,20 @@ def migrated(server: PostgresServer, name: str) -> TestDatabase:
     server.execute(f"CREATE DATABASE {name} OWNER payments_owner")
     migrate(server.url("payments_owner", name))
     return TestDatabase(server, name)
+
+
+_copies = itertools.count(1)
+
+
+@contextmanager
+def copied(server: PostgresServer, template: str) -> Iterator[TestDatabase]:
+    """A copy of a migrated database, dropped at the end."""
+    name = f"test_{next(_copies)}"
+    server.execute(f"CREATE DATABASE {name} OWNER payments_owner TEMPLATE {template} STRATEGY file_copy")
+    try:
+        yield TestDatabase(server, name)
+    finally:
+        server.execute(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 @dataclass(frozen=True)

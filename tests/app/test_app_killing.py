@@ -1,12 +1,13 @@
 """Generated schedules on real processes: web and worker killed, PostgreSQL and Redis crashed, and nothing is lost.
 
-A failing schedule names its seed. KILL_SEED=n begins with that one; each is a function of its seed alone.
+A failing schedule names its seed; each is a function of its seed alone. At length, or from one seed on:
+
+    python -m pytest tests/app/test_app_killing.py --full -k two_hundred [--schedules 50] [--schedule-seed 17]
 """
 
 from __future__ import annotations
 
 import json
-import os
 import random
 import shutil
 import signal
@@ -181,7 +182,7 @@ def _check(town: _Town, seed: int, hashes: list[str], payments: list[str]) -> No
     assert town.rows("SELECT sum(amount) FROM payments.entries") == [(0,)], f"seed {seed}: the books"
 
 
-def _run(town: _Town, schedules: int) -> None:
+def _run(town: _Town, schedules: int, *, first: int = 1, say: Callable[[str], None] = print) -> None:
     receiver = _Receiver()
     url = f"http://127.0.0.1:{receiver.server_address[1]}/hook"
     town.ask("/v1/webhook-endpoints", {"url": url}, "endpoint")
@@ -192,10 +193,11 @@ def _run(town: _Town, schedules: int) -> None:
         )
     enough = "SELECT count(*) FROM payments.invoices WHERE state = 'settled'"
     _until(lambda: town.rows(enough) == [(3 * INVOICES,)], "money to begin with")
-    first = int(os.environ.get("KILL_SEED", "1"))
+    started = time.monotonic()
     for seed in range(first, first + schedules):
-        print(f"seed {seed}", flush=True)
+        say(f"seed {seed}")
         _schedule(town, seed)
+        say(f"seed {seed} held, {(time.monotonic() - started) / (seed + 1 - first):.1f} s each")
     _until(lambda: town.rows("SELECT count(*) FROM payments.outbox WHERE kind = 'event'") == [(0,)], "events relayed")
     due = "SELECT count(*) FROM payments.webhook_deliveries WHERE state <> 'delivered'"
     _until(lambda: town.rows(due) == [(0,)], "webhooks delivered")
@@ -211,5 +213,12 @@ def test_a_schedule_of_kills_loses_and_repeats_nothing(town: _Town) -> None:
 
 
 @pytest.mark.full
-def test_two_hundred_schedules_of_kills_lose_and_repeat_nothing(town: _Town) -> None:
-    _run(town, FULL)
+def test_two_hundred_schedules_of_kills_lose_and_repeat_nothing(
+    town: _Town, pytestconfig: pytest.Config, capfd: pytest.CaptureFixture[str]
+) -> None:
+    def say(text: str) -> None:
+        with capfd.disabled():
+            print(text, flush=True)
+
+    first = pytestconfig.getoption("--schedule-seed")
+    _run(town, pytestconfig.getoption("--schedules") or FULL, first=first, say=say)

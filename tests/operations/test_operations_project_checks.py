@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 from pathlib import Path
 
 import pytest
 
 from operations import project_checks
+from operations.checkout import ROOT
 from operations.project_checks import run_checks, run_tests
 
 GOOD, BAD = ("-c", "print('well')"), ("-c", "import sys; print('line 3 is wrong'); sys.exit(1)")
@@ -32,6 +34,7 @@ def test_each_check_is_a_tool_of_this_environment() -> None:
 def test_pytest_has_the_last_word_and_its_exit_code(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     good = tmp_path / "test_good.py"
     good.write_text("import pytest\ndef test_it(): pass\n@pytest.mark.full\ndef test_slow(): assert False\n")
+    shutil.copy(ROOT / "tests" / "conftest.py", tmp_path)
     quick = ["-p", "no:cacheprovider", str(good)]
     assert run_tests(quick, full=False) == 0
     assert "1 passed, 1 deselected" in capfd.readouterr().out.strip().splitlines()[-1]
