@@ -1,4 +1,5 @@
-"""The command: python -m payments serve | work | migrate | schema-window | openapi | audit ... | maintain ..."""
+"""The command: python -m payments serve | work | migrate | schema-window | openapi | audit ... | maintain ... |
+lnd restore."""
 
 from __future__ import annotations
 
@@ -78,6 +79,14 @@ def _end_after(minutes: int) -> None:
     signal.alarm(minutes * 60)
 
 
+def _restore(node: str) -> int:
+    from payments.rails.lnd import commands
+
+    status, told = commands.restore(load(Command.RESTORE), node)
+    print(json.dumps(told))  # noqa: T201
+    return status
+
+
 def _run(command: Command) -> int:
     settings = load(command)
     with contextlib.ExitStack() as cleaning:
@@ -120,6 +129,11 @@ def main(arguments: list[str]) -> int:
     maintaining.add_parser("optimise", help="VACUUM, ANALYZE and REINDEX every table, as the owner")
     reporting = maintaining.add_parser("report", help="print the figures of the last whole days as JSON")
     reporting.add_argument("--days", type=_days, default=1, help=f"how many, 1 to {MOST_DAYS}; 1 when absent")
+    lnd = commands.add_parser("lnd", help="look after the Lightning node").add_subparsers(dest="what", required=True)
+    restoring = lnd.add_parser(
+        "restore", help="make the wallet of an empty node from LND_SEED with the newest channel backup"
+    )
+    restoring.add_argument("--node", required=True, metavar="ID", help="identity of the dead node, 66 hex digits")
     chosen = parser.parse_args(arguments)
     if chosen.timeout_minutes is not None:
         _end_after(chosen.timeout_minutes)
@@ -132,6 +146,8 @@ def main(arguments: list[str]) -> int:
             return _openapi()
         if chosen.command == "audit":
             return _audit(chosen.what)
+        if chosen.command == "lnd":
+            return _restore(chosen.node)
         if chosen.command == "maintain":
             return _maintain(chosen)
         return _run(Command(chosen.command))

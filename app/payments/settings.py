@@ -47,6 +47,7 @@ class Command(enum.StrEnum):
     MIGRATE = "migrate"
     AUDIT = "audit"
     ARCHIVE = "archive"
+    RESTORE = "restore"
 
 
 REQUIRED = {
@@ -55,6 +56,7 @@ REQUIRED = {
     Command.MIGRATE: ("DATABASE_OWNER_URL",),
     Command.AUDIT: ("DATABASE_URL",),
     Command.ARCHIVE: ("AUDIT_ARCHIVE_STORE",),
+    Command.RESTORE: ("LND_URL", "LND_BACKUP_STORE", "LND_SEED", "LND_WALLET_PASSWORD"),
 }
 
 
@@ -131,6 +133,8 @@ class Settings(SafetySettings, ReturnSettings):
 
     lnd_backup_store: str = Field("", description="Channel backups: s3://bucket/prefix or a folder; none when empty.")
     lnd_backup_s3_endpoint: str = Field("", description="Another service with S3's API; AWS when empty.")
+    lnd_seed: SecretStr | None = Field(None, description="The node's 24 words; `lnd restore` alone reads them.")
+    lnd_wallet_password: SecretStr | None = Field(None, description="Of its new wallet; `lnd restore` alone reads it.")
 
     audit_archive_store: str = Field(
         "", description="Archive of the audit log: s3://bucket/prefix or a folder; none when empty."
@@ -315,7 +319,8 @@ def _across_fields(settings: Settings, command: Command) -> list[str]:
             "LND_TLS_CERT_PATH is missing: give the path of LND's tls.cert, its text in LND_TLS_CERT, or leave "
             "LND_URL empty."
         )
-    if settings.lnd_url and not (settings.lnd_macaroon or settings.lnd_macaroon_path):
+    has_macaroon = settings.lnd_macaroon or settings.lnd_macaroon_path or command is Command.RESTORE
+    if settings.lnd_url and not has_macaroon:
         problems.append(
             "LND_MACAROON is missing: give it in hex or its file in LND_MACAROON_PATH, or leave LND_URL empty."
         )

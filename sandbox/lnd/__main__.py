@@ -16,7 +16,7 @@ from aiohttp import web
 
 from sandbox import json_log
 from sandbox.durable import FolderInUseError, connect, hold_folder, write_file
-from sandbox.lnd import calls_invoices, calls_node, calls_payments, macaroons, permissions, store
+from sandbox.lnd import calls_invoices, calls_node, calls_payments, closing, macaroons, permissions, store
 from sandbox.lnd.certificates import server_context
 from sandbox.lnd.channels import Fees
 from sandbox.lnd.errors import RpcError, SandboxError
@@ -45,6 +45,9 @@ def parse_arguments(arguments: list[str] | None = None) -> argparse.Namespace:
         help="with one of the two fees a routing node stands between merchant and customer and takes them",
     )
     parser.add_argument("--routing-fee-ppm", type=int, default=0, help="millionths of the amount that it takes on top")
+    parser.add_argument(
+        "--forget", choices=store.SERVED, help="start with this node's memory gone, as after the loss of its disk"
+    )
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), default="info")
     parsed = parser.parse_args(arguments)
     if parsed.merchant_port == parsed.customer_port:
@@ -118,6 +121,8 @@ async def serve(arguments: argparse.Namespace, secret: bytes) -> None:
     keys = {name: sources.randomness(32) for name in (*store.SERVED, store.ROUTER)}
     database = arguments.data / "network.sqlite"
     connection = store.open_database(database, genesis, sources.clock(), keys)
+    if arguments.forget:
+        closing.forget(connection, arguments.forget)
     fees = Fees(arguments.routing_fee_base_msat, arguments.routing_fee_ppm)
     network = Network(connection, connect(database), fees, sources, secret)
     runners: list[web.AppRunner] = []

@@ -4,6 +4,7 @@ import base64
 import hashlib
 import hmac
 import secrets
+from collections.abc import AsyncIterator
 from typing import Any
 
 from sandbox.lnd import permissions, shapes_node
@@ -24,9 +25,35 @@ async def channel_balance(call: Call) -> dict[str, Any]:
         return shapes_node.channel_balance(call.network, call.node)
 
 
-async def wallet_balance(_call: Call) -> dict[str, Any]:
+async def wallet_balance(call: Call) -> dict[str, Any]:
     """GET /v1/balance/blockchain."""
-    return shapes_node.wallet_balance()
+    with call.network.snapshot():
+        return shapes_node.wallet_balance(call.network, call.node)
+
+
+async def pending_channels(_call: Call) -> dict[str, Any]:
+    """GET /v1/channels/pending: without a chain a closing takes no time."""
+    return {
+        "total_limbo_balance": "0",
+        "pending_open_channels": [],
+        "pending_closing_channels": [],
+        "pending_force_closing_channels": [],
+        "waiting_close_channels": [],
+    }
+
+
+async def closed_channels(call: Call) -> dict[str, Any]:
+    """GET /v1/channels/closed."""
+    with call.network.snapshot():
+        return {"channels": shapes_node.closed_channels(call.network, call.node)}
+
+
+async def close_channel(call: Call) -> AsyncIterator[dict[str, Any]]:
+    """DELETE /v1/channels/{funding_txid_str}/{output_index}: by force, whatever is asked for."""
+    txid = call.fields["funding_txid_str"]
+    if not await call.network.close_channel(call.node, txid):
+        raise RpcError(f"unable to find a channel {txid}:0 that is free of HTLCs", Code.NOT_FOUND)
+    yield {"chan_close": {"closing_txid": "", "success": True}}
 
 
 async def channel_list(call: Call) -> dict[str, Any]:
@@ -42,6 +69,23 @@ async def channel_list(call: Call) -> dict[str, Any]:
         channels = shapes_node.channel_list(call.network, call.node)
     peer = fields["peer"].hex()
     return {"channels": [channel for channel in channels if not peer or channel["remote_pubkey"] == peer]}
+
+
+async def subscribe_backups(call: Call) -> AsyncIterator[dict[str, Any]]:
+    """GET /v1/channels/backup/subscribe: all channels anew, each time one is opened or closed."""
+    network = call.network
+    changed = network.topics.next(("channels", call.node))
+    while not network.stopping.is_set():
+        await changed.wait()
+        changed = network.topics.next(("channels", call.node))
+        if not network.stopping.is_set():
+            yield await export_backups(call)
+
+
+async def restore_backups(call: Call) -> dict[str, Any]:
+    """POST /v1/channels/backup/restore: the peers close what this node has lost."""
+    points = _points_of(call, call.fields["multi_chan_backup"])
+    return {"num_restored": await call.network.restore_channels(call.node, points)}
 
 
 def _sealed(call: Call, points: list[str], nonce: bytes) -> bytes:
@@ -65,7 +109,11 @@ async def export_backups(call: Call) -> dict[str, Any]:
 
 async def verify_backup(call: Call) -> dict[str, Any]:
     """POST /v1/channels/backup/verify."""
-    given = call.fields["multi_chan_backup"].get("multi_chan_backup", "")
+    return {"chan_points": _points_of(call, call.fields["multi_chan_backup"].get("multi_chan_backup", ""))}
+
+
+def _points_of(call: Call, given: Any) -> list[str]:
+    """The channels of a backup that this node made. Raises RpcError."""
     try:
         data = base64.b64decode(given, validate=True)
     except ValueError as refusal:
@@ -73,7 +121,7 @@ async def verify_backup(call: Call) -> dict[str, Any]:
     points = data[16:-32].decode(errors="replace").split("\n")
     if not hmac.compare_digest(_sealed(call, points, data[:16]), data):
         raise RpcError("invalid multi channel backup: unable to decrypt", Code.INVALID_ARGUMENT)
-    return {"chan_points": points}
+    return points
 
 
 async def new_address(_call: Call) -> dict[str, Any]:
@@ -135,6 +183,29 @@ ROUTES = [
         "/lnrpc.Lightning/VerifyChanBackup",
         {"multi_chan_backup": "map"},
         unary=verify_backup,
+    ),
+    Route(
+        "GET",
+        "/v1/channels/backup/subscribe",
+        "/lnrpc.Lightning/SubscribeChannelBackups",
+        {},
+        stream=subscribe_backups,
+    ),
+    Route(
+        "POST",
+        "/v1/channels/backup/restore",
+        "/lnrpc.Lightning/RestoreChannelBackups",
+        {"multi_chan_backup": "string", "chan_backups": "map"},
+        unary=restore_backups,
+    ),
+    Route("GET", "/v1/channels/pending", "/lnrpc.Lightning/PendingChannels", {}, unary=pending_channels),
+    Route("GET", "/v1/channels/closed", "/lnrpc.Lightning/ClosedChannels", {}, unary=closed_channels),
+    Route(
+        "DELETE",
+        "/v1/channels/{funding_txid_str}/{output_index}",
+        "/lnrpc.Lightning/CloseChannel",
+        {"funding_txid_str": "string", "output_index": "uint64", "force": "bool"},
+        stream=close_channel,
     ),
     Route("GET", "/v1/newaddress", "/lnrpc.Lightning/NewAddress", {"type": "string"}, unary=new_address),
     Route("POST", "/v1/macaroon", "/lnrpc.Lightning/BakeMacaroon", _BAKE_FIELDS, unary=bake),

@@ -6,6 +6,7 @@ Every function runs inside one transaction of the writer, so no balance is ever 
 import sqlite3
 from dataclasses import dataclass
 
+from sandbox.lnd import closing
 from sandbox.lnd.store import RESERVE_DIVISOR, ROUTER
 
 BLOCK_PADDING = 3
@@ -83,7 +84,8 @@ def spendable_msat(channel: sqlite3.Row, node: str) -> int:
 def between(connection: sqlite3.Connection, one: str, two: str) -> sqlite3.Row | None:
     """The channel of two nodes, if they have one."""
     row: sqlite3.Row | None = connection.execute(
-        "SELECT * FROM channels WHERE (opener = ? AND other = ?) OR (opener = ? AND other = ?)", (one, two, two, one)
+        f"{closing.OPEN} AND ((opener = ? AND other = ?) OR (opener = ? AND other = ?))",
+        (one, two, two, one),
     ).fetchone()
     return row
 

@@ -12,7 +12,7 @@ from coincurve import PrivateKey
 
 from sandbox.durable import Writer
 from sandbox.json_log import log
-from sandbox.lnd import channels, invoices, macaroons, payments
+from sandbox.lnd import channels, closing, invoices, macaroons, payments
 from sandbox.lnd.errors import RpcError
 from sandbox.lnd.permissions import Op
 from sandbox.lnd.topics import Topics
@@ -175,6 +175,24 @@ class Network:
                 self._announce(attempt)
 
         await self._whole(cancel())
+
+    # channels
+
+    async def close_channel(self, node: str, funding_txid: str) -> bool:
+        """Close a channel by force; whether it was there."""
+        done = await self._whole(self._writer.run(lambda connection: closing.close(connection, node, funding_txid)))
+        self._channels_changed()
+        return done
+
+    async def restore_channels(self, node: str, points: list[str]) -> int:
+        """Have the peers close the lost channels of a backup; how many they closed."""
+        done = await self._whole(self._writer.run(lambda connection: closing.restore(connection, node, points)))
+        self._channels_changed()
+        return len(done)
+
+    def _channels_changed(self) -> None:
+        for node in self.nodes:
+            self.topics.fire(("channels", node))
 
     # payments
 

@@ -34,6 +34,12 @@ REQUIRED = {
     "/lnrpc.Lightning/ListChannels": Op("offchain", "read"),
     "/lnrpc.Lightning/ExportAllChannelBackups": Op("offchain", "read"),
     "/lnrpc.Lightning/VerifyChanBackup": Op("offchain", "read"),
+    "/lnrpc.Lightning/SubscribeChannelBackups": Op("offchain", "read"),
+    "/lnrpc.Lightning/RestoreChannelBackups": Op("offchain", "write"),
+    "/lnrpc.Lightning/PendingChannels": Op("offchain", "read"),
+    "/lnrpc.Lightning/ClosedChannels": Op("offchain", "read"),
+    # LND asks for onchain:write, too; the pay macaroon has neither that nor a reason to close anything.
+    "/lnrpc.Lightning/CloseChannel": Op("onchain", "write"),
     "/lnrpc.Lightning/NewAddress": Op("address", "write"),
     "/lnrpc.Lightning/AddInvoice": Op("invoices", "write"),
     "/lnrpc.Lightning/LookupInvoice": Op("invoices", "read"),

@@ -4,7 +4,7 @@ import hashlib
 import sqlite3
 from typing import Any
 
-from sandbox.lnd import channels
+from sandbox.lnd import channels, closing
 from sandbox.lnd.network import Network
 from sandbox.lnd.protojson import encode_bytes
 from sandbox.lnd.shapes import features
@@ -77,16 +77,38 @@ def channel_balance(network: Network, node: str) -> dict[str, Any]:
     }
 
 
-def wallet_balance() -> dict[str, Any]:
-    """lnrpc.WalletBalanceResponse: this network has no chain, so no coins on it."""
+def wallet_balance(network: Network, node: str) -> dict[str, Any]:
+    """lnrpc.WalletBalanceResponse: what closed channels paid out."""
+    swept = str(sum(_sides(channel, node)[0] // 1000 for channel in closing.closed_of(network.reader, node)))
     return {
-        "total_balance": "0",
-        "confirmed_balance": "0",
+        "total_balance": swept,
+        "confirmed_balance": swept,
         "unconfirmed_balance": "0",
         "locked_balance": "0",
         "reserved_balance_anchor_chan": "0",
-        "account_balance": {"default": {"confirmed_balance": "0", "unconfirmed_balance": "0"}},
+        "account_balance": {"default": {"confirmed_balance": swept, "unconfirmed_balance": "0"}},
     }
+
+
+def closed_channels(network: Network, node: str) -> list[dict[str, Any]]:
+    """lnrpc.ChannelCloseSummary, each."""
+    return [
+        {
+            "channel_point": f"{channel['funding_txid'][::-1].hex()}:0",
+            "chan_id": str(channel["id"]),
+            "chain_hash": "",
+            "closing_tx_hash": hashlib.sha256(b"closing" + channel["funding_txid"]).hexdigest(),
+            "remote_pubkey": network.nodes[
+                channel["other"] if channel["opener"] == node else channel["opener"]
+            ].public_key.hex(),
+            "capacity": str(channel["capacity_sat"]),
+            "close_height": network.moment().height,
+            "settled_balance": str(_sides(channel, node)[0] // 1000),
+            "time_locked_balance": "0",
+            "close_type": "LOCAL_FORCE_CLOSE" if channel["closer"] == node else "REMOTE_FORCE_CLOSE",
+        }
+        for channel in closing.closed_of(network.reader, node)
+    ]
 
 
 def channel_list(network: Network, node: str) -> list[dict[str, Any]]:
@@ -165,9 +187,7 @@ def _pending(htlc: sqlite3.Row, node: str) -> dict[str, Any]:
 
 
 def _channels(network: Network, node: str) -> list[sqlite3.Row]:
-    return network.reader.execute(
-        "SELECT * FROM channels WHERE opener = ?1 OR other = ?1 ORDER BY id", (node,)
-    ).fetchall()
+    return closing.known_to(network.reader, node)
 
 
 def _locked(network: Network, channel_id: int) -> list[sqlite3.Row]:

@@ -7,6 +7,7 @@ from pathlib import Path
 from coincurve import PrivateKey
 
 from sandbox.durable import connect
+from sandbox.lnd import closing
 from sandbox.lnd.errors import SandboxError
 
 SCHEMA_VERSION = 1
@@ -151,6 +152,7 @@ def open_database(path: Path, genesis: Genesis, now: float, node_keys: dict[str,
     except sqlite3.DatabaseError as refusal:
         raise SandboxError(f"{path} cannot be used ({refusal}); remove the file to begin a new network") from refusal
     _check(connection, path, genesis)
+    connection.execute(closing.SCHEMA)  # not in the first version's tables
     return connection
 
 

@@ -72,6 +72,10 @@ class LndClient:
         async with self.session.post(self.url + path, json=body) as answer:
             return Answer(answer.status, await answer.json())
 
+    async def ask(self, verb: str, path: str, body: Any = None) -> Answer:
+        async with self.session.request(verb, self.url + path, json=body) as answer:
+            return Answer(answer.status, await answer.json())
+
     async def ok(self, path: str, **query: Any) -> Any:
         answer = await self.get(path, **query)
         assert answer.status == 200, answer

@@ -82,6 +82,22 @@ class LndNode(Node):
         except (urllib.error.URLError, OSError, ValueError):
             return {}
 
+    def ask_unlocker(self, path: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+        """What is answered before there is a wallet, so without a macaroon."""
+        data = None if body is None else json.dumps(body).encode()
+        context = ssl.create_default_context(cafile=str(self.certificate))
+        request = urllib.request.Request(self.url + path, data=data)
+        with urllib.request.urlopen(request, timeout=120, context=context) as answer:
+            found: dict[str, Any] = json.loads(answer.read())
+            return found
+
+    def waits_for_wallet(self) -> bool:
+        """Whether it is up and has none."""
+        try:
+            return self.ask_unlocker("/v1/state").get("state") == "NON_EXISTING"
+        except (urllib.error.URLError, OSError, ValueError):
+            return False
+
     def wait_ready(self) -> dict[str, Any]:
         found: dict[str, Any] = wait_until(
             lambda: (info := self.info()) and info.get("synced_to_chain") and info, "lnd is synced", START_SECONDS
@@ -154,8 +170,8 @@ class RealBitcoin:
         except (urllib.error.URLError, OSError):
             return False
 
-    def add_node(self, name: str) -> LndNode:
-        """Start an lnd."""
+    def add_node(self, name: str, *, seeded: bool = False) -> LndNode:
+        """Start an lnd; a seeded one waits for its wallet, which `/v1/initwallet` makes from words."""
         rpc_port, rest_port, peer_port = free_ports(3)
         folder = self.folder / name
         command = [
@@ -167,7 +183,7 @@ class RealBitcoin:
             "--btcd.rpcuser=tests",
             f"--btcd.rpcpass={self.password}",
             f"--btcd.rpccert={self.btcd.folder / 'rpc.cert'}",
-            "--noseedbackup",
+            *([] if seeded else ["--noseedbackup"]),
             "--nobootstrap",
             "--bitcoin.defaultchanconfs=1",
             "--trickledelay=50",
@@ -179,6 +195,8 @@ class RealBitcoin:
         node = LndNode(command, folder, rest_port=rest_port, peer_port=peer_port)
         node.start()
         self.nodes[name] = node
+        if seeded:
+            wait_until(node.waits_for_wallet, "lnd waits for its wallet", START_SECONDS)
         return node
 
     def fund(self, node: LndNode, sats: int) -> None:
@@ -192,11 +210,15 @@ class RealBitcoin:
     def open_channel(self, source: LndNode, target: LndNode, sats: int) -> None:
         """A public channel, half of it on each side."""
         key = target.info()["identity_pubkey"]
-        with contextlib.suppress(urllib.error.HTTPError):
-            source.ask("/v1/peers", {"addr": {"pubkey": key, "host": f"127.0.0.1:{target.peer_port}"}, "perm": True})
-        wait_until(
-            lambda: any(peer["pub_key"] == key for peer in source.ask("/v1/peers")["peers"]), "peers", START_SECONDS
-        )
+        address = {"addr": {"pubkey": key, "host": f"127.0.0.1:{target.peer_port}"}, "perm": True}
+
+        def are_peers() -> bool:
+            # Until either node has started its server for peers, which is after it answers calls, it refuses.
+            with contextlib.suppress(urllib.error.HTTPError):
+                source.ask("/v1/peers", address)
+            return any(peer["pub_key"] == key for peer in source.ask("/v1/peers")["peers"])
+
+        wait_until(are_peers, "peers", START_SECONDS)
         before = len(source.ask("/v1/channels")["channels"])
         body = {"node_pubkey_string": key, "local_funding_amount": str(sats), "push_sat": str(sats // 2)}
         source.ask("/v1/channels", body)

@@ -21,6 +21,10 @@ CALLS = [
     ("GET", "/v1/channels", None, {"readonly", "pay"}),
     ("GET", "/v1/channels/backup", None, {"readonly", "pay"}),
     ("POST", "/v1/channels/backup/verify", {}, {"readonly", "pay"}),
+    ("POST", "/v1/channels/backup/restore", {}, {"pay"}),
+    ("GET", "/v1/channels/pending", None, {"readonly", "pay"}),
+    ("GET", "/v1/channels/closed", None, {"readonly", "pay"}),
+    ("DELETE", f"/v1/channels/{HASH.hex()}/0", None, set()),
     ("GET", "/v1/newaddress", None, {"invoice"}),
     ("POST", "/v1/invoices", {"value": "1"}, {"invoice"}),
     ("GET", "/v1/invoices", None, {"readonly", "invoice"}),
@@ -45,7 +49,7 @@ class TestEveryCall:
         async with LndClient(lnd, "merchant", name) as client:
             wrong = []
             for verb, path, body, allowed in CALLS:
-                answer = await (client.get(path) if verb == "GET" else client.post(path, body))
+                answer = await client.ask(verb, path, body)
                 error = answer.body.get("error", answer.body)
                 opened = error != DENIED
                 if opened != (name == "admin" or name in allowed):
@@ -57,8 +61,8 @@ class TestEveryCall:
     async def test_of_the_table_is_tried_here(self) -> None:
         from sandbox.lnd.permissions import REQUIRED
 
-        # The subscription has a test of its own: it answers only when there is news.
-        assert len(CALLS) + 1 == len(REQUIRED)
+        # The two subscriptions have tests of their own: they answer only when there is news.
+        assert len(CALLS) + 2 == len(REQUIRED)
 
     async def test_is_closed_without_a_macaroon(self, lnd: LndProgram) -> None:
         async with LndClient(lnd, "merchant", None) as client:

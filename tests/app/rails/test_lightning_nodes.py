@@ -233,9 +233,18 @@ async def test_channel_backups_are_stored_on_change_and_tried(rail: LndRail, tmp
     assert await rail.try_backup(store) == Drill(True, "", name)
     file = tmp_path / "backups" / name
     whole = file.read_bytes()
-    file.write_bytes(whole[:-1] + bytes([whole[-1] ^ 1]))
+    damaged = whole[:-1] + bytes([whole[-1] ^ 1])
+    file.write_bytes(damaged)
+    assert (await rail.try_backup(store)).reason == "the newest backup is not what was stored"
+    node, channels = name.split("/")[0], name.split("-")[1]
+
+    def write(data: bytes, of: str, time: str) -> None:
+        """A backup whose name has the right checksum."""
+        checksum = hashlib.sha256(data).hexdigest()[:16]
+        (tmp_path / "backups" / node / f"{time}T000000.000000Z-{of}-{checksum}.multi").write_bytes(data)
+
+    write(damaged, channels, "20980101")
     assert (await rail.try_backup(store)).reason == "the node cannot read the newest backup"
-    file.rename(file.with_name("20990101T000000.000000Z-0000000000000000.multi"))
-    file.with_name("20990101T000000.000000Z-0000000000000000.multi").write_bytes(whole)
+    write(whole, "0" * 16, "20990101")
     assert "other channels" in (await rail.try_backup(store)).reason
     assert await rail.keep_backup(store) is True

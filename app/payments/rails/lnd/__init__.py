@@ -2,7 +2,9 @@
 
 from typing import Final
 
+from payments.object_stores import StoreConfigError
 from payments.rails.lnd import macaroons
+from payments.rails.lnd.backups import backup_store
 from payments.rails.lnd.credentials import MacaroonSource
 from payments.rails.lnd.errors import LndConfigError
 from payments.rails.lnd.rail import LndConfig, LndRail, macaroon_source
@@ -45,9 +47,11 @@ def build(settings: Settings, role: str) -> LndRail | None:
             breaker_failures=settings.breaker_failures,
             breaker_rest_seconds=settings.breaker_rest_seconds,
         )
-        return LndRail(config)
+        return LndRail(config, store=backup_store(settings) if role == "worker" else None)
     except LndConfigError as error:
         raise SettingsError([error.sentence]) from error
+    except StoreConfigError as error:
+        raise SettingsError([str(error)]) from error
 
 
 def _check_rights(setting: str, source: MacaroonSource | None, forbidden: frozenset[str], enough: str) -> None:

@@ -1,5 +1,6 @@
 """The Lightning rail: what the core asks of it, answered by one LND node."""
 
+import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -8,6 +9,7 @@ from typing import Final
 
 from payments.object_stores import ObjectStore
 from payments.rails.lnd import backups
+from payments.rails.lnd.channel_state import StateGuard
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import RAIL, LndAccessError
@@ -80,9 +82,12 @@ class LndRail:
     Args:
         config: the node.
         clock: the time now, in UTC.
+        store: of the channel backups; with it nothing is sent over a node that has lost or old channels.
     """
 
-    def __init__(self, config: LndConfig, *, clock: Callable[[], datetime] = _utc_now) -> None:
+    def __init__(
+        self, config: LndConfig, *, clock: Callable[[], datetime] = _utc_now, store: ObjectStore | None = None
+    ) -> None:
         certificate = PinnedCertificate(config.tls_certificate)
         self._config = config
         self._clock = clock
@@ -92,6 +97,8 @@ class LndRail:
         self.holds = HoldDesk(self._client, clock=clock)
         self._pay_client: LndClient | None = None
         self._payments: PaymentDesk | None = None
+        self._guard: StateGuard | None = None
+        self._backing_up = asyncio.Lock()
         if config.pay_macaroon is not None:
             self._pay_client = LndClient(
                 config.url, certificate=certificate, macaroon=config.pay_macaroon, breaker=breaker
@@ -104,6 +111,7 @@ class LndRail:
                 clock=clock,
                 submit_wait_seconds=config.submit_wait_seconds,
             )
+            self._guard = StateGuard(self._pay_client, store) if store is not None else None
 
     @property
     def name(self) -> str:
@@ -144,7 +152,9 @@ class LndRail:
         client = self._pay_client or self._client
         try:
             answer = await client.get("/v1/getinfo", timeout_seconds=HEALTH_TIMEOUT_SECONDS)
-            return self._judge(NodeInfo.from_json(answer))
+            judged = self._judge(NodeInfo.from_json(answer))
+            problem = self._guard.problem if self._guard is not None else ""
+            return RailHealth(Health.DOWN, problem, judged.facts) if problem else judged
         except LndAccessError as denied:
             return RailHealth(Health.DOWN, denied.sentence) if self._pay_client is not None else limited
         except RailError as error:
@@ -203,7 +213,18 @@ class LndRail:
 
     async def keep_backup(self, store: ObjectStore) -> bool:
         """As `backups.keep`. Takes the pay macaroon. Raises RailError, StoreError."""
-        return await backups.keep(self._worker_client(), store, now=self._clock())
+        client = self._worker_client()
+        async with self._backing_up:
+            return await backups.keep(client, store, now=self._clock())
+
+    def channel_changes(self) -> AsyncIterator[None]:
+        """As `backups.changes`. Takes the pay macaroon."""
+        return backups.changes(self._worker_client())
+
+    async def check_channels(self) -> None:
+        """As `StateGuard.check`, when there is a store. Raises RailUnavailableError."""
+        if self._guard is not None:
+            await self._guard.check()
 
     async def try_backup(self, store: ObjectStore) -> backups.Drill:
         """As `backups.drill`. Takes the pay macaroon. Raises RailError, StoreError."""
@@ -229,12 +250,20 @@ class LndRail:
         return decode_request(payment_request, network=self._config.network)
 
     async def prepare(self, order: PaymentOrder) -> PreparedPayment:
-        """As `PaymentDesk.prepare`."""
-        return await self._desk().prepare(order)
+        """As `PaymentDesk.prepare`; not over a node with old channels."""
+        desk = self._desk()
+        await self._admit()
+        return await desk.prepare(order)
 
     async def submit(self, prepared: PreparedPayment) -> Outcome:
-        """As `PaymentDesk.submit`."""
-        return await self._desk().submit(prepared)
+        """As `PaymentDesk.submit`; not over a node with old channels."""
+        desk = self._desk()
+        await self._admit()
+        return await desk.submit(prepared)
+
+    async def _admit(self) -> None:
+        if self._guard is not None:
+            await self._guard.admit()
 
     async def look_up(self, prepared: PreparedPayment) -> Outcome:
         """As `PaymentDesk.look_up`."""

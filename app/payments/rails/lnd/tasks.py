@@ -6,7 +6,8 @@ import structlog
 from prometheus_client import Counter, Gauge
 
 from payments.core import Core
-from payments.object_stores import ObjectStore, StoreError, region_of_environment, store_of
+from payments.object_stores import ObjectStore, StoreError
+from payments.rails.lnd.backups import backup_store
 from payments.rails.lnd.rail import LndRail
 from payments.rails.protocol import RailError
 from payments.worker.work import Duty
@@ -38,6 +39,7 @@ async def measure_liquidity(core: Core) -> None:
 
 
 BACKUP_EVERY_SECONDS = 10.0
+FOLLOW_AGAIN_SECONDS = 1.0
 DRILL_EVERY_SECONDS = 86_400.0
 BACKUPS = Counter("lnd_channel_backups_total", "Static channel backups, stored or failed.", ["outcome"])
 BACKUP_CHECKED_AT = Gauge(
@@ -54,14 +56,7 @@ _log = structlog.get_logger(__name__)
 
 
 def _backups(core: Core) -> tuple[LndRail, ObjectStore] | None:
-    rail = core.rails.get("lnd")
-    settings = core.settings
-    store = store_of(
-        settings.lnd_backup_store,
-        setting="LND_BACKUP_STORE",
-        region=region_of_environment(),
-        endpoint=settings.lnd_backup_s3_endpoint,
-    )
+    rail, store = core.rails.get("lnd"), backup_store(core.settings)
     return (rail, store) if isinstance(rail, LndRail) and rail.can_pay and store is not None else None
 
 
@@ -82,6 +77,30 @@ async def keep_backup(core: Core) -> None:
     BACKUP_CHECKED_AT.set(core.clock.now().timestamp())
     if stored:
         BACKUPS.labels("stored").inc()
+
+
+async def follow_channels(core: Core) -> None:
+    """Store a backup as soon as the node tells of a change, until its stream ends; the poll sees what it misses."""
+    found = _backups(core)
+    if found is None:
+        return
+    rail, _ = found
+    try:
+        async for _change in rail.channel_changes():
+            await keep_backup(core)
+    except (RailError, TimeoutError):
+        return  # subscribed again in a while
+
+
+async def check_channels(core: Core) -> None:
+    """Compare the node's channels with the newest state they were seen in; what is wrong is said once a look."""
+    found = _backups(core)
+    if found is None:
+        return
+    try:
+        await found[0].check_channels()
+    except RailError as error:
+        _log.warning("the node's channels cannot be compared with what was seen of them", error=error.sentence)
 
 
 async def drill_backup(core: Core) -> None:
@@ -106,6 +125,8 @@ async def drill_backup(core: Core) -> None:
 
 DUTIES = (
     Duty("lnd.liquidity", EVERY_SECONDS, measure_liquidity),
+    Duty("lnd.channel_changes", FOLLOW_AGAIN_SECONDS, follow_channels),
+    Duty("lnd.channel_state", BACKUP_EVERY_SECONDS, check_channels),
     Duty("lnd.channel_backup", BACKUP_EVERY_SECONDS, keep_backup),
     Duty("lnd.backup_drill", DRILL_EVERY_SECONDS, drill_backup),
 )
