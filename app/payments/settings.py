@@ -39,6 +39,21 @@ class Network(enum.StrEnum):
     REGTEST = "regtest"
 
 
+# Release builds are on mainnet and others are not, unless somebody says otherwise (pk-network-registry-by-build).
+_NETWORK_OF_ENVIRONMENT = {
+    AppEnv.PRODUCTION: Network.MAINNET,
+    AppEnv.STAGING: Network.TESTNET,
+    AppEnv.LOCAL: Network.REGTEST,
+}
+_NETWORK_OF_BITCOINS = {
+    "mainnet": Network.MAINNET,
+    "testnet": Network.TESTNET,
+    "signet": Network.TESTNET,
+    "regtest": Network.REGTEST,
+    "simnet": Network.REGTEST,
+}
+
+
 class Command(enum.StrEnum):
     """What the process is started for; decides which settings it must have."""
 
@@ -114,7 +129,10 @@ class Settings(SafetySettings, ReturnSettings):
     invoice_secret: SecretStr | None = Field(None, description="Secret that every invoice's preimage comes from.")
     bootstrap_admin_key: SecretStr | None = Field(None, description="Credential that makes the first admin key.")
 
-    network: Network = Field(Network.REGTEST, description="mainnet, testnet or regtest, for every rail.")
+    network: Network = Field(
+        Network.REGTEST,
+        description="mainnet, testnet or regtest, for every rail; from BITCOIN_NETWORK or APP_ENV when absent.",
+    )
     bitcoin_network: str = Field("", description="Bitcoin's word for the network; from NETWORK when absent.")
     max_payment_msat: int = Field(1_000_000_000, ge=1000, description="Ceiling of one payment, in or out, in msat.")
     max_fee_msat: int = Field(50_000, ge=0, description="Ceiling of the routing fee of one payout, in msat.")
@@ -251,7 +269,12 @@ class Settings(SafetySettings, ReturnSettings):
         return value.rstrip("/")
 
     def model_post_init(self, _context: Any) -> None:
-        """Derive what NETWORK decides unless it is said."""
+        """Derive NETWORK from BITCOIN_NETWORK, or else from APP_ENV, and what NETWORK decides, unless it is said."""
+        if "network" not in self.model_fields_set:
+            derived_network = _NETWORK_OF_BITCOINS.get(self.bitcoin_network)
+            if derived_network is None and "app_env" in self.model_fields_set:
+                derived_network = _NETWORK_OF_ENVIRONMENT[self.app_env]
+            object.__setattr__(self, "network", derived_network or self.network)
         if not self.bitcoin_network:
             object.__setattr__(self, "bitcoin_network", self.network.value)
         if not self.solana_network:

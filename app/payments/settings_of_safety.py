@@ -76,6 +76,9 @@ class SafetySettings(GuideSettings):
     approval_lifetime_seconds: int = Field(
         86_400, ge=60, le=2_592_000, description="A payout that nobody approved for so long is closed."
     )
+    max_retries: int = Field(
+        3, ge=0, le=100, description="How often a payment that provably failed may be tried again, one after the other."
+    )
     suspicious_failures: int = Field(10, ge=1, description="Failures of one user in the window that hold its payouts.")
     suspicious_window_seconds: int = Field(3600, ge=60, le=604_800, description="Window of SUSPICIOUS_FAILURES.")
     hot_wallet_floor_msat: int | None = Field(

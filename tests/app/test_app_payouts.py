@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -136,6 +136,23 @@ class TestAccepting:
     async def test_an_expired_request_is_refused(self, client: httpx.AsyncClient) -> None:
         answer = await _accept(client, paymentRequest=MemoryRail.request(1, seconds=-5))
         assert "expired" in answer.json()["error"]
+        details = answer.json()["details"]
+        assert (details["reason"], len(details["invoiceId"])) == ("InvoiceExpired", 64)
+        assert details["expiredAt"].endswith("Z")
+
+    async def test_a_request_is_decoded_with_the_guides_fields(self, client: httpx.AsyncClient) -> None:
+        """pk-invoice-decode-fields."""
+        for seconds, is_expired in ((600, False), (-5, True)):
+            request = MemoryRail.request(1, 5000, seconds=seconds)
+            answer = await client.post("/v1/payment-requests/decode", json={"paymentRequest": request})
+            found = answer.json()
+            assert (found["expired"], found["amountMsat"], found["expiry"]) == (is_expired, 5000, 3600)
+            assert len(found["paymentHash"]) == 64
+            expires = datetime.fromisoformat(found["expiresAt"]).timestamp()
+            assert found["timestamp"] + found["expiry"] == expires
+        open_amount = MemoryRail.request(2, None)
+        answer = await client.post("/v1/payment-requests/decode", json={"paymentRequest": open_amount})
+        assert answer.json()["amountMsat"] is None
 
     async def test_an_unreadable_request_is_refused(self, client: httpx.AsyncClient) -> None:
         assert (await _accept(client, paymentRequest="lnbc1nonsense")).status_code == 400

@@ -296,6 +296,28 @@ class TestRetryAndCancel:
         assert (again["status"], again["amount"]) == ("succeeded", 1000)
         assert (await balances(core))[ALICE] == -(10_000 - 1007)
 
+    async def test_a_payment_is_tried_again_as_often_as_is_set_and_then_tells_the_last_error(
+        self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
+    ) -> None:
+        """pk-retry-bounded, pk-retry-last-error."""
+        await fund(core, 10_000)
+        object.__setattr__(core.settings, "max_retries", 2)
+        rail.next_outcome = DEAD
+        body = {"paymentRequest": MemoryRail.request(1, 1000), "maxFeeMsat": 10}
+        payment = (await _post(client, "/v1/payments", body)).json()
+        for number in range(2):
+            await _work(core)
+            rail.payments.clear()
+            again = await _post(client, f"/v1/payments/{payment['id']}/retry", key=f"r{number}")
+            assert again.status_code == 202, again.text
+            payment = again.json()
+        await _work(core)
+        refused = await _post(client, f"/v1/payments/{payment['id']}/retry", key="r3")
+        assert refused.status_code == 409
+        assert "tried again 2 times" in refused.json()["error"]
+        assert "no route" in refused.json()["error"], "the last error"
+        assert rail.sent.total() == 3
+
     async def test_an_open_invoice_is_cancelled_and_what_still_comes_is_late(
         self, client: httpx.AsyncClient, core: Core, rail: MemoryRail
     ) -> None:

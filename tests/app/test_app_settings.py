@@ -133,8 +133,33 @@ def test_no_secret_is_echoed(good: pytest.MonkeyPatch) -> None:
 def test_settings_that_contradict_each_other_are_refused(
     good: pytest.MonkeyPatch, name: str, value: str, said: str
 ) -> None:
+    good.setenv("NETWORK", "regtest")
     good.setenv(name, value)
     assert any(said in problem for problem in _problems())
+
+
+@pytest.mark.parametrize(
+    ("given", "network", "bitcoin"),
+    [
+        ({"APP_ENV": "production"}, Network.MAINNET, "mainnet"),
+        ({"APP_ENV": "staging"}, Network.TESTNET, "testnet"),
+        ({"APP_ENV": "local"}, Network.REGTEST, "regtest"),
+        ({"NODE_ENV": "production", "BITCOIN_NETWORK": "testnet"}, Network.TESTNET, "testnet"),
+        ({"BITCOIN_NETWORK": "signet"}, Network.TESTNET, "signet"),
+        ({"APP_ENV": "production", "NETWORK": "testnet"}, Network.TESTNET, "testnet"),
+        ({}, Network.REGTEST, "regtest"),
+    ],
+)
+def test_every_rail_follows_one_network_which_the_kind_of_build_decides_unless_it_is_said(
+    good: pytest.MonkeyPatch, given: dict[str, str], network: Network, bitcoin: str
+) -> None:
+    """pk-network-registries, pk-network-registry-by-build, pk-network-executor-match, pk-env-bitcoin-network."""
+    for name, value in given.items():
+        good.setenv(name, value)
+    settings = load(Command.WORK)
+    assert (settings.network, settings.bitcoin_network) == (network, bitcoin)
+    assert settings.solana_network == ("mainnet-beta" if network is Network.MAINNET else "devnet")
+    assert settings.key_environment == ("live" if network is Network.MAINNET else "test")
 
 
 def test_the_worker_may_have_what_signs(good: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from payments.clock import iso
 from payments.errors import InvalidInput
 from payments.payouts.schemas import NewPayment
 from payments.rails.protocol import DecodedRequest
@@ -37,7 +38,10 @@ def amount_and_fee_cap(core: Core, new: NewPayment, decoded: DecodedRequest) -> 
         )
     left = (decoded.expires_at - core.clock.now()).total_seconds()
     if left < MINIMUM_LIFE_SECONDS:
-        raise InvalidInput("The payment request has expired, or is about to: ask the payee for a new one.")
+        raise InvalidInput(
+            "The payment request has expired, or is about to: ask the payee for a new one.",
+            details={"reason": "InvoiceExpired", "invoiceId": decoded.rail_id, "expiredAt": iso(decoded.expires_at)},
+        )
     fee_wish = one_of(decoded.asset, maxFee=new.maxFee, maxFeeMsat=new.maxFeeMsat)
     return amount, fee_cap(core, fee_wish, decoded.max_fee, asset=decoded.asset)
 

@@ -42,11 +42,14 @@ class DecodedView(BaseModel):
     paymentHash: str = Field(description="The rail's identity of the payment; Lightning: the payment hash.")  # noqa: N815
     asset: str
     amount: int | None = Field(description="Minor units; null when the payer chooses.")
+    amountMsat: int | None = Field(description="The amount again, for BTC.")  # noqa: N815
     payee: str
     memo: str
     network: str
     createdAt: str  # noqa: N815
     expiresAt: str  # noqa: N815
+    timestamp: int = Field(description="createdAt in Unix seconds.")
+    expiry: int = Field(description="Seconds from the timestamp on in which it can be paid.")
     expired: bool
     facts: dict[str, Any]
 
@@ -71,11 +74,14 @@ async def decode_payment_request(
         paymentHash=decoded.rail_id,
         asset=decoded.asset,
         amount=decoded.amount,
+        amountMsat=decoded.amount if decoded.asset == "BTC" else None,
         payee=decoded.payee,
         memo=decoded.memo,
         network=decoded.network,
         createdAt=iso(decoded.created_at),
         expiresAt=iso(decoded.expires_at),
+        timestamp=int(decoded.created_at.timestamp()),
+        expiry=int((decoded.expires_at - decoded.created_at).total_seconds()),
         expired=decoded.expires_at <= core.clock.now(),
         facts=dict(decoded.facts),
     )

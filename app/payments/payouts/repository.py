@@ -217,6 +217,19 @@ async def mark_retry(database: Queries, payment_id: UUID, failed_id: UUID) -> No
     )
 
 
+async def retries_before(database: Queries, payment_id: UUID) -> int:
+    """How many retries led to a payment: 0 for the first try."""
+    return int(
+        await database.value(
+            "WITH RECURSIVE tries (id, retry_of, number) AS (SELECT id, retry_of, 0 FROM payments.payments "
+            "WHERE id = %s UNION ALL SELECT p.id, p.retry_of, t.number + 1 FROM payments.payments p "
+            "JOIN tries t ON p.id = t.retry_of) SELECT max(number) FROM tries",
+            (payment_id,),
+            name="retries_before",
+        )
+    )
+
+
 async def by_id(database: Database, payment_id: UUID) -> Payment | None:
     """A payment, whoever's it is."""
     row = await database.one(

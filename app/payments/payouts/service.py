@@ -357,7 +357,7 @@ async def retry(core: Core, caller: Caller, payment_id: UUID, key: IdempotencyKe
 
     Raises:
         NotFound: there is none of the caller's with this id.
-        Conflict: it has not failed, was tried again already, or sends a refund.
+        Conflict: it has not failed, was tried again already or too often, or sends a refund.
         InvalidInput, PaymentFailed: as `create`; its payment request may have expired meanwhile.
     """
     await refuse_if_stopped(core, caller, (await read(core, caller, payment_id)).rail)
@@ -368,6 +368,11 @@ async def retry(core: Core, caller: Caller, payment_id: UUID, key: IdempotencyKe
             raise Conflict(f"The payment is {failed.state}: only one that provably failed is tried again.")
         if failed.refund_id is not None:
             raise Conflict(f"The payment sends a refund: give refund {failed.refund_id} a payee instead.")
+        if await repository.retries_before(transaction, failed.id) >= core.settings.max_retries:
+            raise Conflict(
+                f"The payment was tried again {core.settings.max_retries} times, as often as MAX_RETRIES allows; "
+                f"the last time: {failed.reason or 'it failed'}."
+            )
         owner = dataclasses.replace(caller, user_id=failed.user_id)
         wish = NewPayment(
             rail=failed.rail,

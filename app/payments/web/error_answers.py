@@ -49,6 +49,9 @@ def told(error: Exception, request_id: str, path: str) -> tuple[int, dict[str, s
     metrics.ERRORS.labels(known.code).inc()
     if isinstance(known, ServerError):
         _log.error("request failed", path=path, exc_info=error)
+    elif known.status in (401, 403):
+        # Who was turned away, and why: without the credential.
+        _log.warning("request refused", tag="security", path=path, code=known.code, why=known.sentence)
     elif known.status >= 500:
         _log.warning(
             "request not served", path=path, code=known.code, error=known.sentence, cause=repr(known.__cause__)
