@@ -14,7 +14,7 @@ from structlog.testing import capture_logs
 
 from payments.core import Core
 from payments.invoices.tasks import expire_invoices
-from payments.rails.protocol import Outcome, OutcomeState, RailRefusedError
+from payments.rails.protocol import Health, Outcome, OutcomeState, RailHealth, RailRefusedError
 from payments.worker import registry
 from payments.worker.following import credit
 from tests.app.conftest import client_of, fund, new_key
@@ -123,6 +123,39 @@ async def test_the_api_is_measured_by_route_and_errors_by_type(core: Core, clien
     assert counted.grown("errors_total", type="INVALID_INPUT") == 1
     assert counted.grown("errors_total", type="RATE_LIMITED") == refused
     assert counted.grown("ratelimit_hits_total", scope="create_invoice") == refused
+
+
+async def test_the_health_output_is_the_paykit_guides(core: Core, client: httpx.AsyncClient, rail: MemoryRail) -> None:
+    """pk-health-lnd, pk-health-esplora, pk-health-last-success, pk-health-error-rate-1h."""
+
+    async def health() -> dict[str, Any]:
+        found: dict[str, Any] = (await client.get("/ready")).json()
+        return {name: found[name] for name in sorted(found) if name not in ("ready", "checks")}
+
+    assert await health() == {
+        "error_rate_1h": 0.0,
+        "esplora_reachable": None,
+        "last_payment_success": None,
+        "lnd_connected": True,
+    }
+    await fund(core, 100_000)
+    for number, planned in enumerate((DEAD, None, None, None)):
+        rail.next_outcome = planned or Outcome(OutcomeState.SUCCEEDED, fee=7, proof={"preimage": "00"})
+        body = {"paymentRequest": MemoryRail.request(number), "maxFeeMsat": 100}
+        await client.post("/v1/payments", json=body, headers={"Idempotency-Key": f"k{number}"})
+        await _work(core)
+    found = await health()
+    assert found["error_rate_1h"] == 0.25
+    assert found["last_payment_success"].endswith("Z")
+
+    async def down() -> RailHealth:
+        return RailHealth(Health.DOWN, "no answer")
+
+    rail.health = down  # type: ignore[method-assign]
+    await core.database.run("UPDATE payments.payments SET finished_at = finished_at - interval '2 hours'", name="test")
+    found = await health()
+    assert (found["lnd_connected"], found["error_rate_1h"]) == (False, 0.0), "an hour only"
+    assert found["last_payment_success"] is not None
 
 
 class TestLogs:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import hmac
 import time
 from collections.abc import Sequence
@@ -64,7 +63,7 @@ class KeyRing:
 
     def digest(self, key: str) -> bytes:
         """HMAC-SHA256 of a key with the current pepper: what is stored."""
-        return hmac.new(self._peppers[0], key.encode(), hashlib.sha256).digest()
+        return hmac.digest(self._peppers[0], key.encode(), "sha256")
 
     def recognised(self, key: str) -> Caller | None:
         """The caller of `key` if it is in memory, without asking the database."""
@@ -98,7 +97,7 @@ class KeyRing:
     async def _look_up(self, key: str) -> Caller:
         if self._bootstrap is not None and hmac.compare_digest(key.encode(), self._bootstrap):
             return Caller("bootstrap", "bootstrap", self._environment, frozenset(Scope))
-        digests = [hmac.new(pepper, key.encode(), hashlib.sha256).digest() for pepper in self._peppers]
+        digests = [hmac.digest(pepper, key.encode(), "sha256") for pepper in self._peppers]
         row = await repository.find(self._database, digests)
         expired = row is not None and row["expires_at"] is not None and row["expires_at"] <= self._clock.now()
         # A key without limits belongs to a demonstration: a database copied from a local stack must not open this one.

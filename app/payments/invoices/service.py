@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-import hashlib
 import hmac
 from collections.abc import Callable, Sequence
 from datetime import timedelta
@@ -44,7 +43,7 @@ def seed_of(core: Core, invoice_id: UUID) -> bytes:
     """The invoice's secret seed, HMAC-SHA256(INVOICE_SECRET, id): the same for every retry, so the same identity."""
     assert core.settings.invoice_secret is not None
     secret = core.settings.invoice_secret.get_secret_value().encode()
-    return hmac.new(secret, invoice_id.bytes, hashlib.sha256).digest()
+    return hmac.digest(secret, invoice_id.bytes, "sha256")
 
 
 def order_of(core: Core, invoice: Invoice) -> InvoiceOrder:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any
 from uuid import UUID
 
@@ -305,3 +305,18 @@ async def most_failures(database: Database, since: datetime) -> int:
         name="most_failures",
     )
     return int(found)
+
+
+async def health_figures(database: Database, rails: Sequence[str], now: datetime) -> tuple[datetime | None, float]:
+    """When a payment over `rails` succeeded last, and the failed ones' part of those that ended in the last hour."""
+    row = await database.one(
+        "SELECT (SELECT max(l.finished_at) FROM unnest(%s::text[]) AS r (rail) CROSS JOIN LATERAL (SELECT finished_at "
+        "FROM payments.payments WHERE rail = r.rail AND finished_at IS NOT NULL AND state = 'succeeded' "
+        "ORDER BY finished_at DESC LIMIT 1) l) AS last_success, "
+        "coalesce(avg((state = 'failed')::int), 0)::float8 AS error_rate FROM payments.payments "
+        "WHERE rail = ANY (%s) AND finished_at > %s AND state IN ('succeeded', 'failed')",
+        (list(rails), list(rails), now - timedelta(hours=1)),
+        name="health_figures",
+    )
+    assert row is not None
+    return row["last_success"], row["error_rate"]

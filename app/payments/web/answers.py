@@ -27,7 +27,7 @@ async def key_of(request: Request, caller: Caller, header: str | None, *, requir
     Raises:
         InvalidInput: missing though required, or malformed.
     """
-    template = getattr(request.scope.get("route"), "path", request.url.path)
+    template = getattr(request.scope.get("route"), "path", request.scope["path"])
     parameters = "".join(f"{name}={value}\n" for name, value in sorted(request.path_params.items()))
     return key_of_request(
         caller=caller,

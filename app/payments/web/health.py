@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
+import psycopg
 from fastapi import APIRouter, Request, Response
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from payments import metrics
+from payments.clock import iso
 from payments.core import Core
-from payments.errors import NotFound, documented
+from payments.errors import ApiError, NotFound, documented
 from payments.migrations.window import SCHEMA_OK, schema_problem
+from payments.payouts import repository as payouts
 from payments.rails.protocol import Health
 from payments.version import SERVICE, VERSION
 from payments.web.callers import core_of
@@ -35,6 +39,12 @@ class ReadyView(BaseModel):
 
     ready: bool
     checks: dict[str, str]
+    lnd_connected: bool | None = Field(description="The node answers a ping; null when the rail is not used.")
+    esplora_reachable: bool | None = Field(description="The height can be fetched; null when the rail is not used.")
+    last_payment_success: str | None = Field(description="When a payment succeeded last; null when none did.")
+    error_rate_1h: float | None = Field(
+        description="Failed payments among those that ended in the last hour, 0 to 1; null without a database."
+    )
 
 
 async def _within(check: Awaitable[str]) -> str:
@@ -66,13 +76,35 @@ async def readiness(core: Core, more: Callable[[], dict[str, str]] = dict) -> Re
     """Ask everything at once. Only the database (and what `more` adds) decides: a rail or Redis that is down is the
     state of one feature, and taking every process out of service would not mend it (design section 4, rule 10)."""
     names = sorted(core.rails)
+    figures = asyncio.ensure_future(_figures(core))
     answers = await asyncio.gather(
         _within(_database(core)), _within(_redis(core)), *(_within(_rail(core, name)) for name in names)
     )
     own = more()
     checks = {"database": answers[0], "redis": answers[1], **dict(zip(names, answers[2:], strict=True)), **own}
     core.database.measure_pool()
-    return ReadyView(ready=answers[0] == SCHEMA_OK and all(value == "ok" for value in own.values()), checks=checks)
+    last, rate = await figures
+    return ReadyView(
+        ready=answers[0] == SCHEMA_OK and all(value == "ok" for value in own.values()),
+        checks=checks,
+        lnd_connected=_answers(checks.get("lnd")),
+        esplora_reachable=_answers(checks.get("onchain")),
+        last_payment_success=iso(last) if last else None,
+        error_rate_1h=rate,
+    )
+
+
+def _answers(check: str | None) -> bool | None:
+    return None if check is None else check.startswith((Health.OK.value, Health.DEGRADED.value))
+
+
+async def _figures(core: Core) -> tuple[datetime | None, float | None]:
+    """When a payment succeeded last, and the error rate of an hour (pk-health-*); nothing without a database."""
+    try:
+        async with asyncio.timeout(CHECK_SECONDS):
+            return await payouts.health_figures(core.database, sorted(core.rails), core.clock.now())
+    except (ApiError, TimeoutError, psycopg.Error):
+        return None, None
 
 
 @router.get("/health", response_model=HealthView)
