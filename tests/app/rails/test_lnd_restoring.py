@@ -204,7 +204,8 @@ async def test_a_lost_node_is_restored_from_its_newest_backup_and_paid_out(tmp_p
         async with rail_of(program, store) as rail:
             await rail.check_channels()
             await rail.keep_backup(store)
-            balance = (await rail.liquidity()).sendable_msat
+            async with opened(client_of(program, "merchant")) as merchant:
+                balance = (await merchant.get("/v1/balance/channels"))["local_balance"]["sat"]
             order = await a_payment(program)
             program.kill()
             program.arguments += ["--forget", "merchant"]
@@ -219,7 +220,7 @@ async def test_a_lost_node_is_restored_from_its_newest_backup_and_paid_out(tmp_p
                 restored = await merchant.post("/v1/channels/backup/restore", {"multi_chan_backup": _base64(data)})
                 assert restored == {"num_restored": 1}
                 found = await look(merchant, name)
-                assert (found.closing, found.closed, found.wallet_sat) == (0, 1, balance // 1000)
+                assert (found.closing, found.closed, found.wallet_sat) == (0, 1, int(balance))
             await rail.check_channels()
             assert "old or lost" not in (await rail.health()).reason, "what was closed is not lost"
 

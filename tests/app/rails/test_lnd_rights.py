@@ -190,7 +190,10 @@ class TestHoldInvoices:
 
 async def test_liquidity_and_what_is_held_move_with_a_payment(rail: LndRail, customer: LndClient) -> None:
     before, held = await rail.liquidity(), (await rail.held())["BTC"]
-    assert held == before.sendable_msat, "the other side opened the channel and bears its fee"
+    (channel,) = (await customer.get("/v1/channels"))["channels"]
+    reserve_msat = int(channel["remote_constraints"]["chan_reserve_sat"]) * 1000
+    # The other side opened the channel and bears its fee; the reserve is ours and cannot be sent.
+    assert held == before.sendable_msat + reserve_msat
     bill = await customer.post("/v1/invoices", {"value_msat": "2000000", "memo": "bread"})
     from uuid import uuid4
 

@@ -12,8 +12,8 @@ class Liquidity:
     """Sums over all channels, in msat.
 
     Attributes:
-        sendable_msat: on our side of the open channels.
-        receivable_msat: on the other side.
+        sendable_msat: on our side of the active channels, above the reserve that the peers demand.
+        receivable_msat: on the other side, above the reserve that we demand.
         in_flight_msat: in payments that are neither here nor there.
         force_closing_channels: channels closed without agreement, whose money is locked for a while.
         limbo_msat: that money.
@@ -37,6 +37,7 @@ async def read_liquidity(client: LndClient) -> Liquidity:
         LndAnswerError: it refuses.
     """
     balance = await client.get("/v1/balance/channels")
+    channels = (await client.get("/v1/channels", {"active_only": "true"})).get("channels") or []
     info = await client.get("/v1/getinfo")
     try:
         pending = await client.get("/v1/channels/pending")
@@ -46,8 +47,8 @@ async def read_liquidity(client: LndClient) -> Liquidity:
         pending = {}
     forced = pending.get("pending_force_closing_channels") or []
     return Liquidity(
-        sendable_msat=_msat(balance, "local_balance"),
-        receivable_msat=_msat(balance, "remote_balance"),
+        sendable_msat=sum(_spendable_msat(one, "local") for one in channels),
+        receivable_msat=sum(_spendable_msat(one, "remote") for one in channels),
         in_flight_msat=_msat(balance, "unsettled_local_balance") + _msat(balance, "unsettled_remote_balance"),
         force_closing_channels=len(forced),
         limbo_msat=1000 * sum(int(channel.get("limbo_balance") or 0) for channel in forced),
@@ -86,3 +87,9 @@ async def read_held_msat(client: LndClient) -> int:
         + _msat(balance, "pending_open_local_balance")
         + 1000 * (int(pending.get("total_limbo_balance") or 0) + commitment_sats)
     )
+
+
+def _spendable_msat(channel: dict[str, Any], side: str) -> int:
+    """What a side can send. LND tells whole satoshis, and of the reserve in each side's constraints (BOLT 2)."""
+    reserve = int((channel.get(f"{side}_constraints") or {}).get("chan_reserve_sat") or 0)
+    return 1000 * max(0, int(channel.get(f"{side}_balance") or 0) - reserve)
