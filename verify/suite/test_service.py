@@ -36,6 +36,19 @@ def test_ready_answers(http: httpx.Client) -> None:
     assert answer.status_code == 200, f"GET /ready answers {answer.status_code}: {answer.text[:200]}"
 
 
+@check(
+    severity=Severity.HIGH,
+    fix="GET /ready has the Paykit guide's four fields: deploy a release that has them.",
+    requirements=("pk-health-lnd", "pk-health-esplora", "pk-health-last-success", "pk-health-error-rate-1h"),
+)
+def test_the_health_output_is_the_paykit_guides(http: httpx.Client) -> None:
+    said = http.get("/ready").json()
+    wanted = {"lnd_connected", "esplora_reachable", "last_payment_success", "error_rate_1h"}
+    assert wanted <= said.keys(), f"GET /ready lacks {', '.join(sorted(wanted - said.keys()))}."
+    assert said["lnd_connected"] is not False, "GET /ready says that LND is not connected."
+    assert said["esplora_reachable"] is not False, "GET /ready says that Esplora is not reachable."
+
+
 @check(severity=Severity.HIGH, fix="Set ENABLE_METRICS=true.", requirements=("x4-verify-metrics",))
 def test_metrics_are_served(http: httpx.Client) -> None:
     answer = http.get("/metrics")
