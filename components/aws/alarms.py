@@ -2,6 +2,8 @@
 
 - a CloudWatch alarm for every row of `alarm_table`, each wired to a topic: warnings to one, critical ones to another;
 - the same topics hear when it is over.
+
+`railyard:aws:DataAlarms` are those of database, cache and backups alone, for a service that runs elsewhere.
 """
 
 from __future__ import annotations
@@ -21,6 +23,8 @@ from components.tags import check_tags
 # Route 53 measures from everywhere and publishes here alone.
 UPTIME_REGION = "us-east-1"
 Dimensions = Mapping[str, pulumi.Input[str]]
+Places = Mapping[tuple[Source, bool], tuple[str, Dimensions]]
+"""Namespace and dimensions of each source; the second key is whether the alternate group is meant."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,42 +75,49 @@ class AlarmsArgs:
             )
 
 
-class Alarms(pulumi.ComponentResource):
-    """The alarms; `arns` by the row's name."""
+@dataclass(frozen=True, kw_only=True)
+class DataAlarmsArgs:
+    """Arguments of `DataAlarms`.
 
-    def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
-        super().__init__("railyard:aws:Alarms", name, None, opts)
-        self._name, self._args = name, args
-        self._places = self._where()
-        self.arns = {row.name: self._alarm(row).arn for row in alarm_rows(args.subject)}
-        self.register_outputs({"arns": self.arns})
+    Attributes:
+        subject: what the thresholds depend on.
+        database: identifier of the RDS instance.
+        cache_cluster: id of the cache node that is primary at the start, as `payments-001`.
+        warn_topic_arn, critical_topic_arn: where alarms go.
+        tags: of every alarm.
+    """
 
-    def _where(self) -> dict[tuple[Source, bool], tuple[str, Dimensions]]:
-        """Namespace and dimensions of each source; the second key is whether the alternate group is meant."""
-        args = self._args
-        balancer = {"LoadBalancer": args.load_balancer}
-        web = {"ClusterName": args.cluster, "ServiceName": args.web_service}
-        worker = {"ClusterName": args.cluster, "ServiceName": args.worker_service}
-        return {
-            (Source.PAYMENTS, False): (names.NAMESPACE, {}),
-            (Source.LOAD_BALANCER, False): ("AWS/ApplicationELB", balancer),
-            (Source.TARGET_GROUPS, False): ("AWS/ApplicationELB", {**balancer, "TargetGroup": args.target_group}),
-            (Source.TARGET_GROUPS, True): (
-                "AWS/ApplicationELB",
-                {**balancer, "TargetGroup": args.alternate_target_group},
-            ),
-            (Source.WEB, False): ("AWS/ECS", web),
-            (Source.WORKER, False): ("AWS/ECS", worker),
-            (Source.DATABASE, False): ("AWS/RDS", {"DBInstanceIdentifier": args.database}),
-            (Source.CACHE, False): ("AWS/ElastiCache", {"CacheClusterId": args.cache_cluster}),
-            (Source.WAF, False): (
-                "AWS/WAFV2",
-                {"WebACL": args.web_acl, "Region": args.region, "Rule": "ALL"},
-            ),
-            (Source.UPTIME, False): ("AWS/Route53", {"HealthCheckId": args.health_check}),
-            (Source.SCHEDULES, False): ("AWS/Scheduler", {"ScheduleGroup": args.schedule_group}),
-            (Source.BACKUPS, False): ("AWS/Backup", {}),
+    subject: Subject
+    database: pulumi.Input[str]
+    cache_cluster: pulumi.Input[str]
+    warn_topic_arn: pulumi.Input[str]
+    critical_topic_arn: pulumi.Input[str]
+    tags: Mapping[str, str]
+
+    def __post_init__(self) -> None:
+        check_tags(type(self).__name__, self.tags)
+
+
+class _RowAlarms(pulumi.ComponentResource):
+    """Alarms for rows of the table; `arns` by the row's name."""
+
+    def __init__(
+        self,
+        kind: str,
+        name: str,
+        args: AlarmsArgs | DataAlarmsArgs,
+        places: Places,
+        opts: pulumi.ResourceOptions | None,
+    ) -> None:
+        super().__init__(kind, name, None, opts)
+        self._name, self._args, self._places = name, args, places
+        seen = {source for source, _ in places}
+        self.arns = {
+            row.name: self._alarm(row).arn
+            for row in alarm_rows(args.subject)
+            if all(metric.source in seen for metric in row.metrics.values())
         }
+        self.register_outputs({"arns": self.arns})
 
     def _place(self, metric: Metric) -> tuple[str, dict[str, pulumi.Input[str]]]:
         namespace, dimensions = self._places[metric.source, metric.alternate]
@@ -116,7 +127,7 @@ class Alarms(pulumi.ComponentResource):
         args = self._args
         is_uptime = any(metric.source is Source.UPTIME for metric in row.metrics.values())
         topic = args.critical_topic_arn if row.severity is Severity.CRITICAL else args.warn_topic_arn
-        if is_uptime and args.uptime_topic_arn is not None:
+        if is_uptime and isinstance(args, AlarmsArgs) and args.uptime_topic_arn is not None:
             topic = args.uptime_topic_arn
         return aws.cloudwatch.MetricAlarm(
             f"{self._name}-{row.name}",
@@ -129,7 +140,7 @@ class Alarms(pulumi.ComponentResource):
             actions_enabled=True,
             alarm_actions=[topic],
             ok_actions=[topic],
-            region=UPTIME_REGION if is_uptime and args.region != UPTIME_REGION else None,
+            region=_region(args) if is_uptime else None,
             tags={**args.tags, "severity": row.severity.value},
             opts=pulumi.ResourceOptions(parent=self),
             **self._measured(row),
@@ -173,3 +184,54 @@ class Alarms(pulumi.ComponentResource):
 def _description(row: AlarmRow) -> str:
     meets = f" Meets {', '.join(row.requirements)}." if row.requirements else ""
     return row.what + meets
+
+
+class Alarms(_RowAlarms):
+    """The alarms of a stack on ECS; `arns` by the row's name."""
+
+    def __init__(self, name: str, args: AlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("railyard:aws:Alarms", name, args, _places(args), opts)
+
+
+class DataAlarms(_RowAlarms):
+    """The alarms of database, cache and backups; `arns` by the row's name."""
+
+    def __init__(self, name: str, args: DataAlarmsArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("railyard:aws:DataAlarms", name, args, _data_places(args.database, args.cache_cluster), opts)
+
+
+def _data_places(database: pulumi.Input[str], cache_cluster: pulumi.Input[str]) -> Places:
+    return {
+        (Source.DATABASE, False): ("AWS/RDS", {"DBInstanceIdentifier": database}),
+        (Source.CACHE, False): ("AWS/ElastiCache", {"CacheClusterId": cache_cluster}),
+        (Source.BACKUPS, False): ("AWS/Backup", {}),
+    }
+
+
+def _places(args: AlarmsArgs) -> Places:
+    balancer = {"LoadBalancer": args.load_balancer}
+    web = {"ClusterName": args.cluster, "ServiceName": args.web_service}
+    worker = {"ClusterName": args.cluster, "ServiceName": args.worker_service}
+    return {
+        (Source.PAYMENTS, False): (names.NAMESPACE, {}),
+        (Source.LOAD_BALANCER, False): ("AWS/ApplicationELB", balancer),
+        (Source.TARGET_GROUPS, False): ("AWS/ApplicationELB", {**balancer, "TargetGroup": args.target_group}),
+        (Source.TARGET_GROUPS, True): (
+            "AWS/ApplicationELB",
+            {**balancer, "TargetGroup": args.alternate_target_group},
+        ),
+        (Source.WEB, False): ("AWS/ECS", web),
+        (Source.WORKER, False): ("AWS/ECS", worker),
+        (Source.WAF, False): (
+            "AWS/WAFV2",
+            {"WebACL": args.web_acl, "Region": args.region, "Rule": "ALL"},
+        ),
+        (Source.UPTIME, False): ("AWS/Route53", {"HealthCheckId": args.health_check}),
+        (Source.SCHEDULES, False): ("AWS/Scheduler", {"ScheduleGroup": args.schedule_group}),
+        **_data_places(args.database, args.cache_cluster),
+    }
+
+
+def _region(args: AlarmsArgs | DataAlarmsArgs) -> str | None:
+    """Where the uptime alarm is, if not with the others."""
+    return UPTIME_REGION if isinstance(args, AlarmsArgs) and args.region != UPTIME_REGION else None

@@ -19,7 +19,7 @@ from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.registry import Image, ImageArgs
 from components.aws.slack import Slack, SlackArgs
 from components.aws.workload import Workload, WorkloadArgs
-from components.local.release import release_id
+from components.release import release_id
 from components.settings import Secrets, Settings
 
 

@@ -1,4 +1,4 @@
-"""The guides' alerts as Prometheus rules, and those that payments need; `NOT_SEEN` has what Prometheus cannot see.
+"""The guides' alerts as Prometheus rules, and those that payments need.
 
 Thresholds are those of facts.md section 8. Windows that the guides leave open are 5 minutes for rates and 1 minute for
 liveness (section 3). Severity is `warning` (mail, Slack) or `critical` (a page as well). An alert names the guides'
@@ -24,11 +24,8 @@ DISK_FREE_WARNING, DISK_FREE_CRITICAL = 0.20, 0.10
 MEMORY, CPU = 0.80, 0.90
 UPTIME = 0.999
 
-NOT_SEEN = {
-    "tn-mon-gas-high": "the service publishes the gas price to CloudWatch as Deligate/Payments/GasPrice, where the "
-    "alarm is; it has no metric for Prometheus",
-}
-"""Rows of facts.md section 8 without a rule here, each with the reason."""
+UNUSUAL_TIMES = 3
+"""How many times a day's usual value counts as unusually high."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,11 +36,14 @@ class AlertArgs:
         namespace: of the stack; every expression is about it alone.
         stack: name of the stack, a label of every alert.
         runbook_url: where runbooks are; an alert adds its name. Left out when empty.
+        expected_gas_price: fee of a TON transfer above which "unusually high" begins, in nanotons; what is unusual is
+            told by the day before, when it is None, as of every other rail.
     """
 
     namespace: str
     stack: str
     runbook_url: str = ""
+    expected_gas_price: int | None = None
 
     def __post_init__(self) -> None:
         for key in ("namespace", "stack"):
@@ -57,7 +57,7 @@ class Rule:
 
     Attributes:
         name: of the alert, in the words of a page.
-        expression: PromQL, `$ns` standing for the matcher of the namespace.
+        expression: PromQL, `$ns` standing for the matcher of the namespace, `$expected` for the expected gas price.
         minutes: how long it has to hold.
         severity: "warning" or "critical".
         summary: what is wrong, for people.
@@ -96,6 +96,12 @@ _CPU = (
     f"sum by (pod, container) (rate(container_cpu_usage_seconds_total{{$ns,{_PODS}}}[5m])) "
     '/ sum by (pod, container) (kube_pod_container_resource_limits{$ns,resource="cpu"})'
 )
+_FEE = (
+    "(sum by (rail) (increase(fees_paid_total{$ns}[15m])) "
+    '/ (sum by (rail) (increase(payments_total{$ns,outcome=~"succeeded|settled"}[15m])) > 0))'
+)
+_USUAL_FEE = _FEE.replace("15m", "1d")
+_TON_FEE = _FEE.replace("$ns", '$ns,rail="ton"')
 _WEB_UP = f'up{{$ns,job="{APPLICATION}"}}'
 _REFUSED = 'http_request_duration_seconds_count{$ns,status=~"401|403|429"}'
 
@@ -116,6 +122,11 @@ PAYMENTS = (
          "More than 100 payments have no final state.", ("tn-mon-pending-100",)),
     Rule("PaymentStuck", f"max (payments_unknown_oldest_seconds{{$ns}}) > {STUCK_SECONDS}", 1, "warning",
          "A payment has been without an outcome for over 3 minutes.", ("tn-ts-stuck-symptom",)),
+    Rule("GasPriceHigh", f"{_TON_FEE} > $expected", 5, "warning",
+         "A TON transfer costs more than expected: consider the fallback rails.", ("tn-mon-gas-high",)),
+    Rule("FeesUnusual", f"{_FEE} > {UNUSUAL_TIMES} * {_USUAL_FEE}", 5, "warning",
+         "A payment by {{ $labels.rail }} costs three times the day's usual fee: consider the fallback rails.",
+         ("tn-mon-gas-high",)),
     Rule("SuspiciousFailures", f"sum (increase(transactions_failed_total{{$ns}}[1h])) >= {SUSPICIOUS_FAILURES}", 0,
          "warning", "10 payments or more failed within an hour.", ("tn-mon-suspicious", "tn-sec-suspicious-10")),
     Rule("RefusalsUnusual",
@@ -203,10 +214,15 @@ GROUPS = {"payments": PAYMENTS, "service": SERVICE, "dependencies": DEPENDENCIES
 
 def rule_groups(args: AlertArgs) -> list[Manifest]:
     """The `groups` of a PrometheusRule, which are also a rule file of Prometheus."""
+    groups = {name: [rule for rule in rules if _applies(rule, args)] for name, rules in GROUPS.items()}
     return [
         {"name": f"railyard-{name}", "interval": "15s", "rules": [_manifest(rule, args) for rule in rules]}
-        for name, rules in GROUPS.items()
+        for name, rules in groups.items()
     ]
+
+
+def _applies(rule: Rule, args: AlertArgs) -> bool:
+    return args.expected_gas_price is not None or "$expected" not in rule.expression
 
 
 def _manifest(rule: Rule, args: AlertArgs) -> Manifest:
@@ -215,9 +231,10 @@ def _manifest(rule: Rule, args: AlertArgs) -> Manifest:
         annotations["requirements"] = ",".join(rule.requirements)
     if args.runbook_url:
         annotations["runbook_url"] = f"{args.runbook_url.rstrip('/')}/{rule.name}"
+    expression = rule.expression.replace("$ns", f'namespace="{args.namespace}"')
     return {
         "alert": rule.name,
-        "expr": rule.expression.replace("$ns", f'namespace="{args.namespace}"'),
+        "expr": expression.replace("$expected", str(args.expected_gas_price)),
         "for": f"{rule.minutes}m",
         "labels": {"severity": rule.severity, "stack": args.stack, "service": APPLICATION},
         "annotations": annotations,

@@ -14,10 +14,10 @@ import pulumi
 
 from components.kubernetes.gateway import Gateway, GatewayArgs
 from components.kubernetes.identity import Identity, IdentityArgs
-from components.kubernetes.maintenance import Maintenance, MaintenanceArgs
+from components.kubernetes.maintenance import Maintenance, MaintenanceArgs, Runs
 from components.kubernetes.migration import Migration, MigrationArgs
 from components.kubernetes.monitoring import Monitoring, MonitoringArgs
-from components.kubernetes.names import pinned_image
+from components.kubernetes.names import ARCHIVE, pinned_image
 from components.kubernetes.namespace import Namespace, NamespaceArgs
 from components.kubernetes.network_policy import Destination, NetworkPolicies, NetworkPoliciesArgs
 from components.kubernetes.pods import LND_FOLDER, Resources
@@ -48,10 +48,13 @@ class ApplicationArgs:
         certificate_issuer: ClusterIssuer of cert-manager.
         scraper_namespace: where Prometheus runs.
         operator_labels: labels by which the Prometheus operator chooses monitors and rules.
-        secret_role_arn: AWS role that reads the secrets; web_role_arn and worker_role_arn those of the roles' code.
+        secret_role_arn: AWS role that reads the secrets; web_role_arn and worker_role_arn those of the roles' code;
+            auditor_role_arn that of the job that reads the audit archive.
+        archive_store: URL of the audit archive; "" where there is none.
         minimum, maximum: pods of web; worker_replicas: pods of the worker.
         resources: bounds of a pod.
         runbook_url: where runbooks are.
+        expected_gas_price: fee of a TON transfer above which an alert fires, in nanotons; None where it is not paid in.
     """
 
     namespace: str
@@ -78,11 +81,14 @@ class ApplicationArgs:
     secret_role_arn: pulumi.Input[str] = ""
     web_role_arn: pulumi.Input[str] = ""
     worker_role_arn: pulumi.Input[str] = ""
+    auditor_role_arn: pulumi.Input[str] = ""
+    archive_store: pulumi.Input[str] = ""
     minimum: int = 3
     maximum: int = 10
     worker_replicas: int = 2
     resources: Resources = field(default_factory=Resources)
     runbook_url: str = ""
+    expected_gas_price: int | None = None
 
     def __post_init__(self) -> None:
         object.__setattr__(self, "image", pinned_image("ApplicationArgs", "image", self.image))
@@ -97,7 +103,12 @@ class Application(pulumi.ComponentResource):
         child = self._child = pulumi.ResourceOptions(parent=self)
         self.namespace = Namespace(f"{name}-space", NamespaceArgs(name=args.namespace), child)
         self._space = self.namespace.name
-        roles = {"secrets": args.secret_role_arn, "web": args.web_role_arn, "worker": args.worker_role_arn}
+        roles = {
+            "secrets": args.secret_role_arn,
+            "web": args.web_role_arn,
+            "worker": args.worker_role_arn,
+            "auditor": args.auditor_role_arn,
+        }
         self.identity = Identity(
             f"{name}-identity",
             IdentityArgs(namespace=self._space, role_arns={key: arn for key, arn in roles.items() if arn}),
@@ -122,6 +133,7 @@ class Application(pulumi.ComponentResource):
                 stack=args.stack,
                 operator_labels=args.operator_labels,
                 runbook_url=args.runbook_url,
+                expected_gas_price=args.expected_gas_price,
             ),
             child,
         )
@@ -138,6 +150,7 @@ class Application(pulumi.ComponentResource):
             lightning=args.lightning,
             gateway_namespace=args.gateway_namespace,
             scraper_namespace=args.scraper_namespace,
+            archive=bool(self._archive()),
         )
 
     def _secrets(self) -> Secrets:
@@ -216,7 +229,7 @@ class Application(pulumi.ComponentResource):
                 release=args.release,
                 service_account=self.identity.names["worker"],
                 secret=secrets.worker,
-                environment=self._environment({**args.worker_environment, "WORKER_PORT": "3002"}),
+                environment=self._environment({**args.worker_environment, **self._archive(), "WORKER_PORT": "3002"}),
                 lnd_certificate_secret=secrets.lnd_certificate,
                 replicas=args.worker_replicas,
                 resources=args.resources,
@@ -240,15 +253,26 @@ class Application(pulumi.ComponentResource):
         )
 
     def _maintenance(self) -> Maintenance:
-        args = self._args
+        args, names, secrets = self._args, self.identity.names, self.secrets.names
         return Maintenance(
             f"{self._name}-maintenance",
             MaintenanceArgs(
                 namespace=self._space,
                 image=args.image,
-                service_account=self.identity.names["web"],
-                secret=self.secrets.names.web,
+                logins={
+                    "app": Runs(service_account=names["web"], secret=secrets.web),
+                    "owner": Runs(service_account=names["migration"], secret=secrets.migration),
+                },
+                archive=Runs(
+                    service_account=names["auditor"], secret=secrets.web, app=ARCHIVE, environment=self._archive()
+                )
+                if self._archive()
+                else None,
                 environment=self._alone(),
             ),
             pulumi.ResourceOptions(parent=self, depends_on=[self.migration, self.policies]),
         )
+
+    def _archive(self) -> dict[str, pulumi.Input[str]]:
+        store = self._args.archive_store
+        return {} if isinstance(store, str) and not store else {"AUDIT_ARCHIVE_STORE": store}

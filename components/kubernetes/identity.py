@@ -1,6 +1,6 @@
 """Who the pods are and who may look at them (`railyard:kubernetes:Identity`):
 
-- a ServiceAccount for each of web, worker, migration and secrets, none with a token of the API in its pods;
+- a ServiceAccount for each of web, worker, migration, secrets and auditor, none with a token of the API in its pods;
 - a Role that reads what `verify` checks, bound to the group `railyard:verify`; nobody here may write.
 """
 
@@ -16,7 +16,7 @@ from pulumi_kubernetes.rbac.v1 import Role, RoleBinding
 from components.arguments import ArgumentError
 from components.kubernetes.names import metadata
 
-ACCOUNTS = ("web", "worker", "migration", "secrets")
+ACCOUNTS = ("web", "worker", "migration", "secrets", "auditor")
 READER_GROUP = "railyard:verify"
 READABLE = {
     "": ["pods", "services", "serviceaccounts", "configmaps", "endpoints", "events"],

@@ -32,6 +32,7 @@ class MonitoringArgs:
         operator_labels: labels by which the operator chooses monitors and rules.
         scrape_seconds: how often metrics are read; the guides say 15.
         runbook_url: where runbooks are; an alert adds its name. None in alerts when empty.
+        expected_gas_price: as in `AlertArgs`.
     """
 
     namespace: pulumi.Input[str]
@@ -39,6 +40,7 @@ class MonitoringArgs:
     operator_labels: Mapping[str, str]
     scrape_seconds: int = 15
     runbook_url: str = ""
+    expected_gas_price: int | None = None
 
     def __post_init__(self) -> None:
         if not 5 <= self.scrape_seconds <= 60:
@@ -65,7 +67,12 @@ class Monitoring(pulumi.ComponentResource):
             {
                 "groups": pulumi.Output.from_input(args.namespace).apply(
                     lambda namespace: rule_groups(
-                        AlertArgs(namespace=namespace, stack=args.stack, runbook_url=args.runbook_url)
+                        AlertArgs(
+                            namespace=namespace,
+                            stack=args.stack,
+                            runbook_url=args.runbook_url,
+                            expected_gas_price=args.expected_gas_price,
+                        )
                     )
                 )
             },

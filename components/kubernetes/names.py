@@ -21,6 +21,8 @@ APPLICATION = "402pay-facilitator"
 WORKER = "402pay-worker"
 MIGRATION = "402pay-migration"
 MAINTENANCE = "402pay-maintenance"
+ARCHIVE = "402pay-archive"
+"""Label of the pods that read the audit archive."""
 SERVICE = "facilitator"
 """Name of the Service and of the container (x4-k8s-container)."""
 WEB_PORT = 3001

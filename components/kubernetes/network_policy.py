@@ -2,7 +2,8 @@
 
 - nothing at all, unless a policy below says so;
 - in: to web from the gateway and the metrics scraper, to the worker from the scraper, each on its one port;
-- out: DNS, the database, the cache, 443, and LND's host and port; the migration reaches the database alone.
+- out: DNS, the database, the cache, 443, and LND's host and port; the migration and the maintenance reach the database
+  alone, but for the job that reads the audit archive, which is on 443.
 
 A policy names addresses, not hosts, so what lies outside the cluster is given as CIDRs. The CNI has to enforce
 policies: Amazon's does with `enableNetworkPolicy`, which `cluster.py` turns on.
@@ -20,6 +21,7 @@ from pulumi_kubernetes.networking.v1 import NetworkPolicy
 from components.arguments import ArgumentError
 from components.kubernetes.names import (
     APPLICATION,
+    ARCHIVE,
     MAINTENANCE,
     MIGRATION,
     WEB_PORT,
@@ -85,6 +87,7 @@ class NetworkPoliciesArgs:
         lightning: LND's REST port; None when the rail is off.
         gateway_namespace: where the gateway's proxies run.
         scraper_namespace: where Prometheus runs.
+        archive: whether there is an audit archive, which one job reads on 443.
     """
 
     namespace: pulumi.Input[str]
@@ -93,6 +96,7 @@ class NetworkPoliciesArgs:
     lightning: Destination | None
     gateway_namespace: str
     scraper_namespace: str
+    archive: bool = False
 
     def __post_init__(self) -> None:
         for key in ("gateway_namespace", "scraper_namespace"):
@@ -122,6 +126,9 @@ class NetworkPolicies(pulumi.ComponentResource):
                 "maintenance", MAINTENANCE, selector(MAINTENANCE), [], [_dns(), args.database.rule()]
             ),
         }
+        if args.archive:
+            audit = [_dns(), args.database.rule(), _https()]
+            self.policies["archive"] = self._policy("archive", ARCHIVE, selector(ARCHIVE), [], audit)
         self.register_outputs({"policies": sorted(self.policies)})
 
     def _policy(

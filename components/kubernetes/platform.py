@@ -2,15 +2,16 @@
 
 - the foundation in AWS: keys, network, database, cache, registry; the image; the secrets with their rotation;
 - an EKS cluster of the stack's own, or the context of one that exists;
-- the application in it; database backups with restore tests, and a budget.
+- the application in it; the audit archive; database backups with restore tests, and a budget;
+- the alarms of what Prometheus does not see: the database, the cache and the backups.
 
 Database and cache that are given by URL need no platform: `Application` takes where they are and where the URLs are
-kept. What watches the database and the cache themselves (RDS's and ElastiCache's own metrics) is not here.
+kept.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +20,9 @@ import pulumi
 import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
+from components.aws.alarm_table import Subject
+from components.aws.alarms import DataAlarms, DataAlarmsArgs
+from components.aws.audit_archive import AuditArchive, AuditArchiveArgs
 from components.aws.backups import Backups, BackupsArgs
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.foundation import Foundation, FoundationArgs
@@ -31,11 +35,12 @@ from components.kubernetes.network_policy import Destination
 from components.kubernetes.pods import Resources
 from components.kubernetes.roles import AccountRole, AccountRoleArgs
 from components.kubernetes.secrets import Remote
-from components.local.release import release_id
+from components.release import release_id
 from components.service_variables import service_variables
 from components.settings import Secrets, Settings
+from components.settings.pool import connection_limit
 
-SECRETS_ACCOUNT = "payments-secrets"
+SECRETS_ACCOUNT, WORKER_ACCOUNT, AUDITOR_ACCOUNT = "payments-secrets", "payments-worker", "payments-auditor"
 MILLICORES_A_UNIT = 1000 / 1024
 
 
@@ -56,6 +61,14 @@ class KubernetesPlatformArgs:
     settings: Settings
     secrets: Secrets
     tags: Mapping[str, str]
+
+
+@dataclass(frozen=True)
+class _Key:
+    """A KMS key, and what a role may do with it."""
+
+    arn: pulumi.Input[str]
+    actions: tuple[str, ...] = ("kms:Decrypt",)
 
 
 class KubernetesPlatform(pulumi.ComponentResource):
@@ -82,6 +95,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self.foundation.guard_secrets(
             f"{name}-guard", self.secrets, self._secret_role_arn, {"slack-webhook-url": [slack.role_arn]}, self
         )
+        self.archive = self._archive()
         self.application = self._application()
         self._keep()
         self.outputs = self._outputs()
@@ -158,26 +172,65 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 opts=self._child,
             )
 
-    def _secret_role(self) -> pulumi.Input[str]:
-        """The role by which the External Secrets operator reads this stack's secrets, and no others."""
-        settings, cluster = self._args.settings, self.cluster
-        if cluster is None:
-            return settings.kubernetes_secret_role_arn
+    def _archive(self) -> AuditArchive:
+        settings = self._args.settings
+        return AuditArchive(
+            f"{self._name}-audit",
+            AuditArchiveArgs(
+                kms_key_arn=self.foundation.keys.data_key_arn,
+                retention_years=settings.audit_retention_years,
+                lock_mode=settings.audit_lock_mode,
+                tags=self._args.tags,
+            ),
+            self._child,
+        )
+
+    def _role(
+        self, part: str, account: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]], key: _Key
+    ) -> pulumi.Output[str]:
+        """A role of the stack's own cluster that one account may assume."""
+        cluster = self.cluster
+        assert cluster is not None, "roles of a cluster that exists are settings"
         role = AccountRole(
-            f"{self._name}-secret-role",
+            f"{self._name}-{part}",
             AccountRoleArgs(
-                namespace=settings.kubernetes_namespace,
-                service_account=SECRETS_ACCOUNT,
+                namespace=self._args.settings.kubernetes_namespace,
+                service_account=account,
                 oidc_arn=cluster.oidc_arn,
                 issuer=cluster.issuer,
-                actions=("secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"),
-                resource_arns=tuple(self.secrets.injected_arns),
-                key_arn=self.foundation.keys.secret_key_arn,
+                actions=tuple(actions),
+                resource_arns=tuple(resources),
+                key_arn=key.arn,
+                key_actions=key.actions,
                 tags=dict(self._args.tags),
             ),
             self._child,
         )
         return pulumi.Output.from_input(role.arn)
+
+    def _worker_role(self) -> pulumi.Input[str]:
+        """The worker's: it appends to the audit archive, and neither reads nor deletes there."""
+        if self.cluster is None:
+            return self._args.settings.kubernetes_worker_role_arn
+        key = _Key(self.foundation.keys.data_key_arn, ("kms:GenerateDataKey",))
+        records = pulumi.Output.concat(self.archive.arn, "/*")
+        return self._role("worker-role", WORKER_ACCOUNT, ["s3:PutObject"], [records], key)
+
+    def _auditor_role(self) -> pulumi.Input[str]:
+        """Reads the audit archive, for the job that recomputes it."""
+        if self.cluster is None:
+            return self._args.settings.kubernetes_auditor_role_arn
+        actions = ["s3:ListBucket", "s3:GetObject", "s3:GetObjectRetention"]
+        places = [self.archive.arn, pulumi.Output.concat(self.archive.arn, "/*")]
+        return self._role("auditor-role", AUDITOR_ACCOUNT, actions, places, _Key(self.foundation.keys.data_key_arn))
+
+    def _secret_role(self) -> pulumi.Input[str]:
+        """The role by which the External Secrets operator reads this stack's secrets, and no others."""
+        if self.cluster is None:
+            return self._args.settings.kubernetes_secret_role_arn
+        actions = ["secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"]
+        key = _Key(self.foundation.keys.secret_key_arn)
+        return self._role("secret-role", SECRETS_ACCOUNT, actions, self.secrets.injected_arns, key)
 
     def _kubernetes(self) -> kubernetes.Provider:
         where: dict[str, Any] = {"context": self._args.settings.kubernetes_context}
@@ -222,6 +275,10 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 scraper_namespace=settings.scraper_namespace,
                 operator_labels={"release": settings.prometheus_release},
                 secret_role_arn=self._secret_role_arn,
+                worker_role_arn=self._worker_role(),
+                auditor_role_arn=self._auditor_role(),
+                archive_store=pulumi.Output.concat("s3://", self.archive.bucket),
+                expected_gas_price=settings.gas_price_alarm_nano if "ton" in settings.rails else None,
                 minimum=settings.min_tasks,
                 maximum=settings.max_tasks,
                 worker_replicas=settings.worker_tasks,
@@ -233,8 +290,30 @@ class KubernetesPlatform(pulumi.ComponentResource):
             pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()]),
         )
 
+    def _watch(self) -> DataAlarms:
+        """What RDS, ElastiCache and AWS Backup tell of themselves, and CloudWatch alone."""
+        args, settings, foundation = self._args, self._args.settings, self.foundation
+        return DataAlarms(
+            self._name,
+            DataAlarmsArgs(
+                subject=Subject(
+                    rails=(),
+                    database_storage_gib=settings.database_storage_gb,
+                    database_maximum_connections=connection_limit(settings.database_instance_class),
+                ),
+                database=foundation.database.identifier,
+                # The primary's at the start; after a failover the other node is as telling.
+                cache_cluster=pulumi.Output.concat(foundation.cache.replication_group_id, "-001"),
+                warn_topic_arn=self.notifications.warn_arn,
+                critical_topic_arn=self.notifications.critical_arn,
+                tags=args.tags,
+            ),
+            self._child,
+        )
+
     def _keep(self) -> None:
         args, settings, foundation = self._args, self._args.settings, self.foundation
+        self.alarms = self._watch()
         Backups(
             f"{self._name}-backups",
             BackupsArgs(
@@ -272,6 +351,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             "image": self.image.digest_reference,
             "databaseIdentifier": foundation.database.identifier,
             "cacheId": foundation.cache.replication_group_id,
+            "archiveBucket": self.archive.bucket,
             "namespace": self.application.namespace.name,
             "alarmTopics": {"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},
         }

@@ -23,7 +23,7 @@ class AccountRoleArgs:
         issuer: its URL without https://.
         actions: what the role may do, each named whole.
         resource_arns: to what.
-        key_arn: KMS key that it may decrypt with; none when empty.
+        key_arn: KMS key that it may do `key_actions` with; none when empty.
         tags: on the role.
     """
 
@@ -34,10 +34,11 @@ class AccountRoleArgs:
     actions: tuple[str, ...]
     resource_arns: tuple[pulumi.Input[str], ...]
     key_arn: pulumi.Input[str] = ""
+    key_actions: tuple[str, ...] = ("kms:Decrypt",)
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
-        for action in self.actions:
+        for action in (*self.actions, *self.key_actions):
             if "*" in action:
                 raise ArgumentError("AccountRoleArgs", "actions", f"has {action!r}", "Name each action whole.")
         if not self.actions or not self.resource_arns:
@@ -58,7 +59,7 @@ class AccountRole(pulumi.ComponentResource):
         self.role = iam.Role(f"{name}-role", assume_role_policy=trust, tags=args.tags, opts=child)
         statements = [allow("Use", args.actions, args.resource_arns)]
         if not isinstance(args.key_arn, str) or args.key_arn:
-            statements.append(allow("Decrypt", ["kms:Decrypt"], [args.key_arn]))
+            statements.append(allow("UseKey", args.key_actions, [args.key_arn]))
         self.policy = iam.RolePolicy(
             f"{name}-policy",
             role=self.role.id,

@@ -21,10 +21,10 @@ from components.local.counterparts import (
 )
 from components.local.postgres import Postgres, PostgresArgs
 from components.local.redis import Redis, RedisArgs
-from components.local.release import release_id
 from components.local.router import Router, RouterArgs
 from components.local.runtime import Runtime, RuntimeArgs
 from components.local.service import Service, ServiceArgs, Upstreams
+from components.release import release_id
 from components.settings import Secrets, Settings
 
 SLOT = "blue"

@@ -44,6 +44,20 @@ class KubernetesSettings(Model):
         wanted="an ARN like arn:aws:iam::111122223333:role/payments-secrets",
         pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$",
     )
+    kubernetes_worker_role_arn: str = setting(
+        "",
+        "AWS role by which an existing cluster's account payments-worker adds to the audit archive.",
+        platforms=KUBERNETES,
+        wanted="an ARN like arn:aws:iam::111122223333:role/payments-worker",
+        pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$",
+    )
+    kubernetes_auditor_role_arn: str = setting(
+        "",
+        "AWS role by which an existing cluster's account payments-auditor reads the audit archive.",
+        platforms=KUBERNETES,
+        wanted="an ARN like arn:aws:iam::111122223333:role/payments-auditor",
+        pattern=r"^arn:aws[a-z-]*:iam::\d{12}:role/[\w+=,.@/-]+$",
+    )
     kubernetes_version: Literal["1.31", "1.32", "1.33", "1.34"] = setting(
         "1.34", "Minor version of the EKS cluster.", platforms=KUBERNETES
     )
@@ -106,6 +120,8 @@ def problems_of_kubernetes(settings: KubernetesSettings, service: ServiceSetting
     needed = {
         "kubernetesNodeGroupId": settings.kubernetes_node_group_id,
         "kubernetesSecretRoleArn": settings.kubernetes_secret_role_arn,
+        "kubernetesWorkerRoleArn": settings.kubernetes_worker_role_arn,
+        "kubernetesAuditorRoleArn": settings.kubernetes_auditor_role_arn,
     }
     for key, value in needed.items():
         if settings.kubernetes_context and not value:

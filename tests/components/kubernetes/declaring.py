@@ -122,6 +122,7 @@ def application(package: Any = None, **changes: Any) -> Callable[[], object]:
             "cache": destination(cidrs=("10.40.128.0/24",), port=6379),
             "lightning": destination(cidrs=("10.60.0.10/32",), port=8080),
             "hostname": "pay.example.com",
+            "archive_store": "s3://archive.example",
             "secret_role_arn": "arn:aws:iam::123456789012:role/payments-secrets",
             "runbook_url": "https://runbooks.example.com",
             **changes,

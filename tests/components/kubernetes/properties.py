@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from components.kubernetes.secrets import WALLET_VARIABLES
+from components.maintenance_jobs import MAINTENANCE_JOBS
 from tests.components.kubernetes.declaring import Declared
 
 Check = Callable[[Declared], bool]
@@ -204,16 +205,31 @@ def wallets_at_the_worker_alone(declared: Declared) -> bool:
         name: WALLET_VARIABLES & {entry["secretKey"] for entry in it["spec"]["data"]}
         for name, it in declared.of("ExternalSecret").items()
     }
-    given = {
-        container["name"]: [it["secretRef"]["name"] for it in container["envFrom"]]
-        for container in _containers(declared)
-    }
-    return (
-        {name for name, wallets in held.items() if wallets} == {"402pay-worker-secrets"}
-        and given["facilitator"] == given["maintenance"] == ["402pay-secrets"]
-        and given["worker"] == ["402pay-worker-secrets"]
-        and given["migration"] == ["402pay-migration-secrets"]
+    wanted = {"Deployment 402pay-facilitator": "402pay-secrets", "Deployment 402pay-worker": "402pay-worker-secrets"}
+    # What changes the schema or rebuilds its indexes has the owner's login, and everything else of it has not.
+    owner = {f"CronJob 402pay-maintenance-{job.name}" for job in MAINTENANCE_JOBS if job.login == "owner"}
+    return {name for name, wallets in held.items() if wallets} == {"402pay-worker-secrets"} and all(
+        [it["secretRef"]["name"] for it in pod["containers"][0]["envFrom"]]
+        == [
+            "402pay-migration-secrets"
+            if name.startswith("Job ") or name in owner
+            else wanted.get(name, "402pay-secrets")
+        ]
+        for name, pod in declared.pods().items()
     )
+
+
+@_property
+def every_job_of_the_list_at_its_time(declared: Declared) -> bool:
+    found = {
+        name: (it["spec"]["schedule"], it["spec"]["jobTemplate"]["spec"]["activeDeadlineSeconds"],
+               it["spec"]["jobTemplate"]["spec"]["template"]["spec"]["containers"][0]["args"])
+        for name, it in declared.of("CronJob").items()
+    }  # fmt: skip
+    return found == {
+        f"402pay-maintenance-{job.name}": (job.schedule, 60 * job.timeout_minutes, list(job.command))
+        for job in MAINTENANCE_JOBS
+    }
 
 
 @_property

@@ -10,7 +10,7 @@ import pytest
 
 from components.arguments import ArgumentError
 from components.kubernetes.cluster import Cluster, ClusterArgs, kubeconfig
-from components.kubernetes.maintenance import MaintenanceArgs, Task
+from components.kubernetes.maintenance import MaintenanceArgs, Runs
 from components.kubernetes.network_policy import Destination
 from components.kubernetes.pods import PodArgs, Resources, pod_spec
 from components.kubernetes.roles import AccountRole, AccountRoleArgs, trust_policy
@@ -51,14 +51,9 @@ WRONG: list[tuple[Callable[[], object], str]] = [
     (lambda: Destination(cidrs=("10.0.0.0/8",), port=0), "Destination.port is 0"),
     (lambda: Resources(cpu_millicores=10), "Resources.cpu_millicores is 10"),
     (lambda: Resources(requested_cpu_millicores=3000), "more than the limit of 2000"),
-    (lambda: Task(schedule="daily", command=("audit", "verify")), "Task.schedule is 'daily'"),
-    (lambda: Task(schedule="0 3 * * *", command=()), "Task.command is empty"),
     (
-        lambda: MaintenanceArgs(
-            namespace="n", image=IMAGE, service_account="a", secret="s",
-            tasks={"9": Task(schedule="0 3 * * *", command=("x",))},
-        ),
-        "MaintenanceArgs.tasks is '9'",
+        lambda: MaintenanceArgs(namespace="n", image=IMAGE, logins={"app": Runs(service_account="a", secret="s")}),
+        "MaintenanceArgs.logins lacks 'owner', which optimise needs",
     ),
     (lambda: ClusterArgs(**{**CLUSTER, "cluster_name": "402pay"}), "ClusterArgs.cluster_name is '402pay'"),
     (lambda: ClusterArgs(**{**CLUSTER, "subnet_ids": ("subnet-a",)}), "ClusterArgs.subnet_ids has 1"),

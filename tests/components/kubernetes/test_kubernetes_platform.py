@@ -24,6 +24,8 @@ EXISTING: dict[str, Any] = {
     "railyard:kubernetesContext": "payments",
     "railyard:kubernetesNodeGroupId": "sg-0123456789abcdef0",
     "railyard:kubernetesSecretRoleArn": "arn:aws:iam::111122223333:role/payments-secrets",
+    "railyard:kubernetesWorkerRoleArn": "arn:aws:iam::111122223333:role/payments-worker",
+    "railyard:kubernetesAuditorRoleArn": "arn:aws:iam::111122223333:role/payments-auditor",
 }
 # Sizes are the stack's own: staging's are smaller than the guides'.
 OF_SIZE = {"guides_size", "three_replicas", "scales_as_in_the_guides"}
@@ -115,6 +117,43 @@ def test_the_operators_role_reads_this_stacks_secrets_alone(whole: _Both) -> Non
     assert decrypted["Action"] == ["kms:Decrypt"]
     account = _in_cluster(whole).one("ServiceAccount", "payments-secrets")
     assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"]
+
+
+def _role(whole: _Both, name: str) -> list[dict[str, Any]]:
+    policy = whole.resources["aws:iam/rolePolicy:RolePolicy", f"railyard-staging-{name}-policy"]["policy"]
+    return list(json.loads(policy)["Statement"])
+
+
+def test_the_worker_adds_to_the_archive_and_the_auditor_reads_it(whole: _Both) -> None:
+    adds, encrypts = _role(whole, "worker-role")
+    assert adds["Action"] == ["s3:PutObject"]
+    assert [arn.rpartition("/")[2] for arn in adds["Resource"]] == ["*"]
+    assert encrypts["Action"] == ["kms:GenerateDataKey"]
+    reads, decrypts = _role(whole, "auditor-role")
+    assert set(reads["Action"]) == {"s3:ListBucket", "s3:GetObject", "s3:GetObjectRetention"}
+    assert decrypts["Action"] == ["kms:Decrypt"]
+    inside = _in_cluster(whole)
+    for account in ("payments-worker", "payments-auditor"):
+        assert "eks.amazonaws.com/role-arn" in inside.one("ServiceAccount", account)["metadata"]["annotations"]
+    stores = {
+        name: [entry["value"] for entry in pod["containers"][0]["env"] if entry["name"] == "AUDIT_ARCHIVE_STORE"]
+        for name, pod in inside.pods().items()
+    }
+    assert {name.rpartition(" ")[2] for name, store in stores.items() if store} == {
+        "402pay-worker",
+        "402pay-maintenance-audit-archive-verify",
+    }
+    assert all(store[0].startswith("s3://") for store in stores.values() if store)
+
+
+def test_database_cache_and_backups_have_their_alarms(whole: _Both) -> None:
+    alarms = whole.of("cloudwatch/metricAlarm:MetricAlarm")
+    rows = {name.removeprefix("railyard-staging-") for name in alarms}
+    assert {"database-cpu", "database-connections", "database-memory", "cache-cpu", "cache-memory", "database-disk-20",
+            "database-disk-10", "backup-failed", "restore-test-failed"} <= rows  # fmt: skip
+    watched = {alarm["namespace"] for alarm in alarms.values()}
+    assert watched == {"AWS/RDS", "AWS/ElastiCache", "AWS/Backup"}
+    assert all(alarm["alarmActions"] and alarm["actionsEnabled"] for alarm in alarms.values())
 
 
 def test_no_value_of_a_secret_is_in_an_object_of_the_cluster(whole: _Both) -> None:

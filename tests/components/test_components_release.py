@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from components.local.release import release_id
+from components.release import release_id
 
 
 @pytest.fixture
