@@ -1,4 +1,4 @@
-"""`python -m providers.emulator --announce FILE`: moto's server as the emulated account, until it is ended.
+"""`python -m providers.emulator --announce FILE`: moto's server, and what `emulation/` adds, until it is ended.
 
 FILE gets one JSON object when the account answers: `pid`, `port`, `started` (seconds since the epoch, as the kernel
 counts a process's start). The account is in this process's memory and ends with it.
@@ -40,7 +40,11 @@ def serve(announce: Path, port: int = 0, account: str = "123456789012") -> None:
 
     # Where a function would find the account. moto asks the person's Docker for it, a process for every function.
     moto.settings.moto_server_host = lambda: "http://127.0.0.1"
-    application = DomainDispatcherApplication(create_backend_app)
+    from providers.emulation.application import Extended
+    from providers.emulation.table import OPERATIONS, complete_moto
+
+    complete_moto()
+    application = Extended(DomainDispatcherApplication(create_backend_app), OPERATIONS, account)
     server = make_server("127.0.0.1", port, application, threaded=True, request_handler=_quiet(MotoRequestHandler))
     # What moto calls back into itself goes to its own port.
     os.environ["MOTO_PORT"] = str(server.server_port)

@@ -19,6 +19,7 @@ are attached by `PULUMI_DEBUG_PROVIDERS`, never named in Pulumi.yaml, and refuse
 | package | what it does |
 |---|---|
 | `aws` | boto3 against a moto server: `aws/services/` is a table of resource types, `aws/lifecycle.py` reads it |
+| `emulation` | what the moto server does beside moto, in its process: operations and fields that moto lacks |
 | `kubernetes` | server-side apply to an API server of this machine |
 | `docker` | builds an image and pushes it, where the registry is on this machine |
 | `random` | values made once and kept in the state |

@@ -5,7 +5,7 @@ Source of what replaces: terraform-provider-aws `internal/service/elasticache/`.
 
 from __future__ import annotations
 
-from providers.aws.kind import Kind, Op, Tagging, Wait
+from providers.aws.kind import Kind, More, Op, Scope, Setting, Tagging, Wait
 
 TAGGING = Tagging(
     add=Op("add_tags_to_resource", {"ResourceName": "$arn", "Tags": "$tags"}),
@@ -20,6 +20,10 @@ SUBNET_GROUP = Kind(
     create=Op("create_cache_subnet_group", {"CacheSubnetGroupDescription": "$description"}),
     read=Op("describe_cache_subnet_groups", {"CacheSubnetGroupName": "$id"}),
     at="CacheSubnetGroups[0]",
+    update=Op(
+        "modify_cache_subnet_group", {"CacheSubnetGroupName": "$id", "CacheSubnetGroupDescription": "$description"}
+    ),
+    delete=Op("delete_cache_subnet_group", {"CacheSubnetGroupName": "$id"}),
     id="$name",
     names={"name": "CacheSubnetGroupName"},
     answers={"description": "CacheSubnetGroupDescription", "subnetIds": "Subnets[].SubnetIdentifier"},
@@ -27,24 +31,69 @@ SUBNET_GROUP = Kind(
     defaults={"description": "Managed by Pulumi"},
     autoname="name",
     replaces_on=("name",),
-    recorded={
-        "(delete)": "moto has no DeleteCacheSubnetGroup: the group stays in the account until the emulator ends",
-        "description": "moto has no ModifyCacheSubnetGroup",
-        "subnetIds": "moto has no ModifyCacheSubnetGroup",
-    },
     tagging=TAGGING,
 )
+
+
+def reset(scope: Scope) -> list[dict[str, str]] | None:
+    """The parameters that an update no longer has."""
+    kept = {one["name"] for one in scope.get("parameters") or []}
+    return [{"ParameterName": one["name"]} for one in scope["was"].get("parameters") or [] if one["name"] not in kept]
+
+
+def parameters(scope: Scope) -> list[dict[str, str]]:
+    """Parameters as ElastiCache takes them."""
+    return [{"ParameterName": one["name"], "ParameterValue": str(one["value"])} for one in scope["parameters"]]
+
 
 PARAMETER_GROUP = Kind(
     type="aws:elasticache/parameterGroup:ParameterGroup",
     service="elasticache",
+    create=Op(
+        "create_cache_parameter_group",
+        {
+            "CacheParameterGroupName": "$name",
+            "CacheParameterGroupFamily": "$family",
+            "Description": "$description",
+        },
+        only=(),
+    ),
+    read=Op("describe_cache_parameter_groups", {"CacheParameterGroupName": "$id"}),
+    at="CacheParameterGroups[0]",
+    delete=Op("delete_cache_parameter_group", {"CacheParameterGroupName": "$id"}),
     id="$name",
+    names={"name": "CacheParameterGroupName", "family": "CacheParameterGroupFamily"},
+    answers={"parameters": "Set[].{name: ParameterName, value: ParameterValue}"},
     outputs={"arn": "arn:aws:elasticache:$region:$account:parametergroup:$id"},
     defaults={"description": "Managed by Pulumi"},
     autoname="name",
+    settings=(
+        Setting(
+            ("parameters",),
+            Op(
+                "modify_cache_parameter_group",
+                {"CacheParameterGroupName": "$id", "ParameterNameValues": parameters},
+                only=(),
+            ),
+            before=Op(
+                lambda scope: "reset_cache_parameter_group" if reset(scope) else "",
+                {"CacheParameterGroupName": "$id", "ParameterNameValues": reset},
+                only=(),
+            ),
+            off=Op(
+                "reset_cache_parameter_group",
+                {"CacheParameterGroupName": "$id", "ResetAllParameters": True},
+                only=(),
+            ),
+        ),
+    ),
+    more=(
+        More(
+            Op("describe_cache_parameters", {"CacheParameterGroupName": "$id", "Source": "user"}), "Parameters", "Set"
+        ),
+    ),
+    recorded={"tags": "moto has no tags of a parameter group"},
     replaces_on=("name", "family", "description"),
-    recorded={"*": "moto has no CreateCacheParameterGroup"},
-    tagging=TAGGING,
 )
 
 USER_GROUP = Kind(
@@ -118,7 +167,7 @@ REPLICATION_GROUP = Kind(
         "engine": "moto tells none of a replication group",
         "engineVersion": "moto tells none of a replication group",
         "port": "moto keeps it only within the endpoints",
-        "parameterGroupName": "moto has no parameter groups",
+        "parameterGroupName": "moto tells none of a replication group",
         "subnetGroupName": "moto tells none of a replication group",
         "securityGroupIds": "moto tells none of a replication group",
         "maintenanceWindow": "moto tells none of a replication group",

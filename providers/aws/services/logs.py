@@ -139,10 +139,16 @@ RESOURCE_POLICY = Kind(
 QUERY = Kind(
     type="aws:cloudwatch/queryDefinition:QueryDefinition",
     service="logs",
-    id="$name",
-    outputs={"queryDefinitionId": "$name"},
+    create=Op("put_query_definition"),
+    read=Op("describe_query_definitions", {"queryDefinitionNamePrefix": "$name"}),
+    at=lambda answer, scope: next(
+        (it for it in answer["queryDefinitions"] if it["queryDefinitionId"] == scope["id"]), None
+    ),
+    update=Op("put_query_definition", {"queryDefinitionId": "$id"}),
+    delete=Op("delete_query_definition", {"queryDefinitionId": "$id"}),
+    id="queryDefinitionId",
+    outputs={"queryDefinitionId": "queryDefinitionId"},
     autoname="name",
-    recorded={"*": "moto has no PutQueryDefinition"},
 )
 
 DELIVERY_SOURCE = Kind(

@@ -127,6 +127,8 @@ INSTANCE = Kind(
         "iamDatabaseAuthenticationEnabled": "IAMDatabaseAuthenticationEnabled",
         "enabledCloudwatchLogsExports": "EnabledCloudwatchLogsExports",
         "performanceInsightsEnabled": "PerformanceInsightsEnabled",
+        "performanceInsightsKmsKeyId": "PerformanceInsightsKMSKeyId",
+        "performanceInsightsRetentionPeriod": "PerformanceInsightsRetentionPeriod",
         "port": "Endpoint.Port",
         "caCertIdentifier": "CACertificateIdentifier",
         "manageMasterUserPassword": "MasterUserSecret && `true`",
@@ -161,11 +163,6 @@ INSTANCE = Kind(
         "snapshotIdentifier",
         "blueGreenUpdate",
     ),
-    recorded={
-        "performanceInsightsEnabled": "moto accepts and drops it",
-        "performanceInsightsKmsKeyId": "moto accepts and drops it",
-        "performanceInsightsRetentionPeriod": "moto accepts and drops it",
-    },
     replaces_on=(
         "identifier",
         "identifierPrefix",
@@ -189,4 +186,27 @@ INSTANCE = Kind(
     tagging=TAGGING,
 )
 
-KINDS = [SUBNET_GROUP, PARAMETER_GROUP, INSTANCE]
+EVENT_SUBSCRIPTION = Kind(
+    type="aws:rds/eventSubscription:EventSubscription",
+    service="rds",
+    create=Op("create_event_subscription", {"SubscriptionName": "$name", "SnsTopicArn": "$snsTopic"}),
+    read=Op("describe_event_subscriptions", {"SubscriptionName": "$id"}),
+    at="EventSubscriptionsList[0]",
+    update=Op("modify_event_subscription", {"SubscriptionName": "$id", "SnsTopicArn": "$snsTopic"}),
+    delete=Op("delete_event_subscription", {"SubscriptionName": "$id"}),
+    id="EventSubscription.CustSubscriptionId",
+    names={"name": "SubscriptionName"},
+    answers={
+        "name": "CustSubscriptionId",
+        "snsTopic": "SnsTopicArn",
+        "eventCategories": "EventCategoriesList",
+        "sourceIds": "SourceIdsList",
+    },
+    outputs={"arn": "EventSubscriptionArn", "customerAwsId": "$account"},
+    defaults={"enabled": True},
+    autoname="name",
+    replaces_on=("name", "namePrefix"),
+    tagging=TAGGING,
+)
+
+KINDS = [EVENT_SUBSCRIPTION, SUBNET_GROUP, PARAMETER_GROUP, INSTANCE]

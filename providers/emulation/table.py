@@ -1,0 +1,22 @@
+"""All of it, by service."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+from providers.emulation import backup, elasticache, logs, rds, secrets, waf
+from providers.emulation.operation import Operation
+
+OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
+    "backup": backup.OPERATIONS,
+    "elasticache": elasticache.OPERATIONS,
+    "logs": logs.OPERATIONS,
+    "rds": rds.OPERATIONS,
+    "wafv2": waf.OPERATIONS,
+}
+
+
+def complete_moto() -> None:
+    """Add the fields that moto's own operations leave out."""
+    rds.complete_instances()
+    secrets.complete_managed_secrets()
