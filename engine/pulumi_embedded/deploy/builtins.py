@@ -113,6 +113,14 @@ class BuiltinProvider:
             return InvokeResult(self._stack_outputs(arguments))
         raise ProviderError(f"unrecognized function name: '{token}'")
 
+    async def construct(self, request: Any, inputs: Properties) -> Any:
+        """The builtin provider has no components."""
+        raise ProviderError(f"unrecognized component type: '{request.type}'")
+
+    async def call(self, request: Any, arguments: Properties) -> Any:
+        """The builtin provider has no methods."""
+        raise ProviderError(f"unrecognized method name: '{request.tok}'")
+
     async def check_config(self, urn: str, olds: Properties, news: Properties) -> CheckResult:
         """The builtin provider has no configuration."""
         return CheckResult({})

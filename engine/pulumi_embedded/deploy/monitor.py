@@ -18,11 +18,12 @@ from pulumi.runtime.proto import callback_pb2, resource_pb2, resource_pb2_grpc
 from pulumi_embedded.deploy.assets import has_unhashed, with_hashes
 from pulumi_embedded.deploy.builtins import STACK_REFERENCE
 from pulumi_embedded.deploy.callbacks import Callbacks
+from pulumi_embedded.deploy.components import call_method, construct_request, constructed, receiver, self_urn
 from pulumi_embedded.deploy.default_providers import DefaultProviderDeniedError, DefaultProviders, PackageRequest
 from pulumi_embedded.deploy.deployment import Deployment
 from pulumi_embedded.deploy.goal import ReadRequest, RegisterResult
 from pulumi_embedded.deploy.provider import ProviderError
-from pulumi_embedded.deploy.registration import RegistrationReader
+from pulumi_embedded.deploy.registration import RegistrationReader, RemoteGoal
 from pulumi_embedded.deploy.source_positions import SourcePositions
 from pulumi_embedded.deploy.step_base import Registration
 from pulumi_embedded.properties import Marshal, Properties, Unmarshal, contains_unknowns
@@ -61,12 +62,19 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
     """Serves one program. `finished` is set when the program says that it has registered everything."""
 
     def __init__(
-        self, deployment: Deployment, callbacks: Callbacks, defaults: DefaultProviders, *, directory: Path
+        self,
+        deployment: Deployment,
+        callbacks: Callbacks,
+        defaults: DefaultProviders,
+        *,
+        directory: Path,
+        address: str,
     ) -> None:
         self._deployment = deployment
         self._callbacks = callbacks
         self._defaults = defaults
         self._directory = directory
+        self._address = address
         self._positions = SourcePositions(deployment.request.project.root)
         self._reader = RegistrationReader(deployment, callbacks, defaults, self._positions)
         self._packages: dict[str, PackageRequest] = {}
@@ -112,12 +120,12 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
         return await self._serve(self._register(request, context), context)
 
     async def _register(self, request: Any, context: Context) -> Any:
-        if request.remote:
-            await self._refuse(context, f"the remote component '{request.name}' ({request.type}) {_UNSUPPORTED}")
         if request.state_migrations:
             await self._refuse(context, f"a state migration of '{request.name}' {_UNSUPPORTED}")
         package = await self._package(request, request.type, context)
         try:
+            if request.remote:
+                return await self._construct(request, await self._reader.read_remote(request, package), context)
             goal, transforms = await self._reader.read(request, package)
         except DefaultProviderDeniedError as denied:
             return await self._deny(context, denied, request)
@@ -129,6 +137,38 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
             await context.abort(grpc.StatusCode.INTERNAL, "resource registration failed")
         self._reader.remember(goal, result.state.urn, request, transforms)
         return self._registered(request, result)
+
+    async def _construct(self, request: Any, goal: RemoteGoal, context: Context) -> Any:
+        """Let a provider build a remote component; what is inside it comes back as registrations of its own."""
+        provider = self._deployment.registry.get(goal.provider)
+        if provider is None:
+            raise ValueError(f"unknown provider '{goal.provider}'")
+        if has_unhashed(goal.properties):
+            goal.properties = await asyncio.to_thread(with_hashes, goal.properties, self._directory)
+        wanted = construct_request(
+            request,
+            goal,
+            self._deployment.request,
+            dry_run=self._deployment.dry_run,
+            monitor_address=self._address,
+        )
+        try:
+            answer = await provider.construct(wanted, goal.properties)
+        except ProviderError as error:
+            await self._give_up(context, f"{request.type} resource '{request.name}' has a problem: {error}")
+        if answer is None:  # the provider's settings are not known yet: the component alone is registered
+            bare: Any = resource_pb2.RegisterResourceRequest(
+                type=request.type, name=request.name, parent=request.parent
+            )
+            return await self._register(bare, context)
+        return constructed(request, answer)
+
+    async def _give_up(self, context: Context, message: str) -> None:
+        """Tell why the update cannot go on, and end it."""
+        self._deployment.emitter.error(message)
+        self._deployment.failed = True
+        self._deployment.executor.stop()
+        await context.abort(grpc.StatusCode.UNKNOWN, "resource monitor shut down")
 
     def _registered(self, request: Any, result: RegisterResult) -> Any:
         state = result.state
@@ -282,8 +322,27 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
         return arguments, options.provider, changed
 
     async def Call(self, request: Any, context: Context) -> Any:  # noqa: N802
-        """Refuse: methods belong to remote components and provider SDKs."""
-        await self._refuse(context, f"the method call '{request.tok}' {_UNSUPPORTED}")
+        """Call a method of a remote component, or of a provider."""
+        return await self._serve(self._call(request, context), context)
+
+    async def _call(self, request: Any, context: Context) -> Any:
+        deployment = self._deployment
+        reference = receiver(request) or request.provider
+        if not reference:
+            urn = self_urn(request)
+            if urn and urn not in deployment.goals:
+                raise ValueError(f"unknown resource {urn}")
+            reference = deployment.goals[urn].provider if urn else ""
+        reference = reference or await self._defaults.reference(await self._package(request, request.tok, context))
+        provider = deployment.registry.get(reference)
+        if provider is None:
+            raise ValueError(f"unknown provider '{reference}'")
+        try:
+            return await call_method(
+                request, provider, deployment.request, dry_run=deployment.dry_run, monitor_address=self._address
+            )
+        except ProviderError as error:
+            await self._give_up(context, f"call to function '{request.tok}' failed: {error}")
 
     async def RegisterStackTransform(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Remember a transform of every resource of the stack."""

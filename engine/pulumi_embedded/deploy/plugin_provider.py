@@ -79,6 +79,7 @@ class Protocol:
 
     secrets: bool = False
     resources: bool = False
+    outputs: bool = False
     preview: bool = False
 
 
@@ -113,7 +114,9 @@ class PluginProvider:
         )
         try:
             answer = await self._stub.Handshake(request, timeout=_HANDSHAKE_SECONDS, wait_for_ready=True)
-            self._protocol = Protocol(answer.accept_secrets, answer.accept_resources, preview=True)
+            self._protocol = Protocol(
+                answer.accept_secrets, answer.accept_resources, answer.accept_outputs, preview=True
+            )
         except grpc.aio.AioRpcError as error:
             if not is_unimplemented(error):
                 raise EngineError(
@@ -419,6 +422,26 @@ class PluginProvider:
         if contains_secrets(arguments) and not protocol.secrets:
             result = {key: value if is_secret(value) else make_secret(value) for key, value in result.items()}
         return InvokeResult(result, _failures(answer.failures))
+
+    async def construct(self, request: Any, inputs: Properties) -> Any:
+        """Build a remote component; None while the configuration is not known."""
+        protocol, known = await self._ready()
+        if not known:
+            return None
+        if not protocol.secrets:
+            raise ProviderError("plugins that can construct components must support secrets")
+        Marshal(resources=protocol.resources, outputs=protocol.outputs).fill(request.inputs, inputs)
+        return await self._call(self._stub.Construct, request)
+
+    async def call(self, request: Any, arguments: Properties) -> Any:
+        """Call a method of a component, or of the provider itself."""
+        protocol, known = await self._ready()
+        if not known:
+            return provider_pb2.CallResponse()
+        Marshal(secrets=protocol.secrets, resources=protocol.resources, outputs=protocol.outputs).fill(
+            request.args, arguments
+        )
+        return await self._call(self._stub.Call, request)
 
     async def cancel(self) -> None:
         """Ask the provider to stop what it is doing."""

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Protocol
+from typing import Any, Protocol
 
 from pulumi_embedded.deploy.diffing import DiffResult
 from pulumi_embedded.properties import Properties
@@ -140,6 +140,12 @@ class ConfigurableProvider(Provider, Protocol):
         ignore_changes: list[str],
     ) -> DiffResult:
         """Say what a change of the provider's configuration means."""
+
+    async def construct(self, request: Any, inputs: Properties) -> Any:
+        """Build a remote component; return the answer on the wire, None while the configuration is not known."""
+
+    async def call(self, request: Any, arguments: Properties) -> Any:
+        """Call a method of a component, or of the provider itself; return the answer on the wire."""
 
     def configure(self, urn: str, provider_id: str, inputs: Properties) -> None:
         """Begin to configure the provider; failures show at its first use."""

@@ -46,6 +46,17 @@ class _Known:
     providers: dict[str, str] = field(default_factory=dict)
 
 
+@dataclass
+class RemoteGoal:
+    """What a provider is asked to build: a remote component, its options after transforms, the provider's reference."""
+
+    properties: Properties
+    options: Any
+    dependencies: list[str]
+    property_dependencies: dict[str, list[str]]
+    provider: str
+
+
 class RegistrationReader:
     """Turns registrations into goals; remembers parents, for what children inherit."""
 
@@ -61,6 +72,7 @@ class RegistrationReader:
         self._defaults = defaults
         self._positions = positions
         self._known: dict[str, _Known] = {}
+        self._pending_transforms: dict[tuple[str, str, str], Transforms] = {}
         self.stack_transforms: Transforms = []
 
     def inherited_provider(self, parent: str, package: str) -> str:
@@ -85,14 +97,47 @@ class RegistrationReader:
             ValueError: the registration says something that cannot be.
             DefaultProviderDeniedError: it needs a default provider that is forbidden.
         """
-        if request.custom and not _TYPE_TOKEN.match(request.type):
+        asked, own = await self._asked(request, package)
+        goal = self._goal(request, asked.options, downgrade_outputs(asked.properties))
+        goal.dependencies = asked.dependencies
+        goal.property_dependencies = asked.property_dependencies
+        options = asked.options
+        goal.source_position, goal.stack_trace = self._positions.of(request)
+        await self._set_provider(goal, request, options, package)
+        return goal, own
+
+    async def read_remote(self, request: Any, package: PackageRequest) -> RemoteGoal:
+        """Return what a provider is asked to build for the registration of a remote component.
+
+        Its own transforms run now and, as with the CLI, again when the provider registers the component itself.
+
+        Raises:
+            ValueError, DefaultProviderDeniedError: as `read`.
+        """
+        asked, own = await self._asked(request, package)
+        if own:
+            self._pending_transforms[request.parent, request.type, request.name] = own
+        options = asked.options
+        asked.provider = options.provider or await self._defaults.reference(
+            PackageRequest(
+                package.package,
+                options.version or package.version,
+                (options.plugin_download_url or package.download_url).rstrip("/"),
+            )
+        )
+        return asked
+
+    async def _asked(self, request: Any, package: PackageRequest) -> tuple[RemoteGoal, Transforms]:
+        """Return a registration after inheritance and transforms, and the transforms of its own."""
+        if (request.custom or request.remote) and not _TYPE_TOKEN.match(request.type):
             raise ValueError(f"Type '{request.type}' is not a valid type token (must have format '*:*:*')")
         self._inherit(request)
         properties = Unmarshal(outputs=True).properties(request.object)
         options = self._options(request, package)
         dependencies = set(request.dependencies)
         property_dependencies = self._property_dependencies(request, properties)
-        own: Transforms = list(request.transforms)
+        key = (request.parent, request.type, request.name)
+        own: Transforms = self._pending_transforms.pop(key, []) or list(request.transforms)
         if own:
             properties = _with_dependencies(properties, property_dependencies)
         for transform in self._transforms(own, request.parent):
@@ -102,16 +147,18 @@ class RegistrationReader:
             property_dependencies = {key: set(output_dependencies(value)) for key, value in properties.items()}
             dependencies.update(*property_dependencies.values())
         else:
-            for key, value in properties.items():
-                property_dependencies.setdefault(key, set()).update(output_dependencies(value))
-        goal = self._goal(request, options, downgrade_outputs(properties))
-        goal.dependencies = _sorted(dependencies, request.dependencies)
-        goal.property_dependencies = {
-            key: _sorted(urns, request.dependencies) for key, urns in property_dependencies.items()
-        }
-        goal.source_position, goal.stack_trace = self._positions.of(request)
-        await self._set_provider(goal, request, options, package)
-        return goal, own
+            for name, value in properties.items():
+                property_dependencies.setdefault(name, set()).update(output_dependencies(value))
+        asked = RemoteGoal(
+            properties=properties,
+            options=options,
+            dependencies=_sorted(dependencies, request.dependencies),
+            property_dependencies={
+                name: _sorted(urns, request.dependencies) for name, urns in property_dependencies.items()
+            },
+            provider="",
+        )
+        return asked, own
 
     def _inherit(self, request: Any) -> None:
         """Take from the parent what the program did not say."""
@@ -127,13 +174,13 @@ class RegistrationReader:
             request.retainOnDelete = parent.retain_on_delete
         if not request.provider and parent.provider:
             package = package_of(split_provider_reference(parent.provider)[0])
-            if not request.custom or package == request.type.partition(":")[0]:
+            if not (request.custom or request.remote) or package == request.type.partition(":")[0]:
                 request.provider = parent.provider
 
     def _options(self, request: Any, package: PackageRequest) -> Any:
         """Return the registration's options as transforms see them."""
         provider = request.provider
-        if request.custom and not provider:
+        if (request.custom or request.remote) and not provider:
             provider = request.providers.get(package.package, "") or self.inherited_provider(
                 request.parent, package.package
             )
@@ -166,7 +213,7 @@ class RegistrationReader:
 
     @staticmethod
     def _property_dependencies(request: Any, properties: Properties) -> dict[str, set[str]]:
-        if request.propertyDependencies:
+        if request.propertyDependencies or request.remote:
             return {key: set(item.urns) for key, item in request.propertyDependencies.items()}
         return {key: set(request.dependencies) for key in properties}
 

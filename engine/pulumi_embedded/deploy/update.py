@@ -160,7 +160,7 @@ class Update:
         self.emitter.prelude(self._shown_config())
         defaults = DefaultProviders(deployment)
         server, address = new_server()
-        service = MonitorService(deployment, callbacks, defaults, directory=self._folder())
+        service = MonitorService(deployment, callbacks, defaults, directory=self._folder(), address=address)
         resource_pb2_grpc.add_ResourceMonitorServicer_to_server(service, server)
         await server.start()
         stack.push_async_callback(server.stop, _GRACE_SECONDS)
