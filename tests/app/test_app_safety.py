@@ -132,6 +132,11 @@ class TestSwitches:
             await due()
             assert (await states(core), rail.sent.total()) == (["unknown"], 0)
             await put(admin, "send:lnd", on=True)
+            for number in range(10):
+                await suspicion.failed(core, user_id="alice", environment="test", what=f"failure {number}")
+            await due()
+            assert (await states(core), rail.sent.total()) == (["unknown"], 0), "nor while its user is held"
+            await admin.put("/v1/users/alice/review", json={"note": "a broken till"})
         await due()
         assert (await states(core), rail.sent.total()) == (["succeeded"], 1)
 

@@ -15,6 +15,7 @@ from payments import metrics
 from payments.payouts import repository
 from payments.payouts.schemas import Payment
 from payments.rails.protocol import PreparedPayment
+from payments.suspicion import repository as suspicion
 from payments.switches import repository as switches
 from payments.switches.schemas import MAINTENANCE
 
@@ -84,6 +85,16 @@ async def begin_or_hold(core: Core, prepared: PreparedPayment, *, attempt_id: UU
 
 
 async def may_submit_again(core: Core, payment: Payment) -> bool:
-    """Whether an attempt that the rail does not know may be submitted once more: not while a switch stops sending."""
-    stopping = await switches.stopping(core.database, core.clock.now())
-    return not stopping.keys() & {"payouts", MAINTENANCE, f"send:{payment.rail}"}
+    """Whether an attempt that the rail does not know may be submitted once more: not while a switch stops sending, or
+    its user is held."""
+    now, settings = core.clock.now(), core.settings
+    stopping = await switches.stopping(core.database, now)
+    if stopping.keys() & {"payouts", MAINTENANCE, f"send:{payment.rail}"}:
+        return False
+    failures = await suspicion.count(
+        core.database,
+        user_id=payment.user_id,
+        environment=payment.environment,
+        since=now - timedelta(seconds=settings.suspicious_window_seconds),
+    )
+    return failures < settings.suspicious_failures
