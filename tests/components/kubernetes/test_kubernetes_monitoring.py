@@ -72,7 +72,7 @@ FOREIGN = re.compile(r"^(up|kube_\w+|container_\w+|node_\w+)$")
 _WORDS = {
     "by", "rate", "sum", "max", "min", "avg", "abs", "and", "absent", "increase", "histogram_quantile", "avg_over_time",
     "rail", "le", "pod", "container", "state", "asset", "job", "result", "route", "status", "outcome", "reason", "type",
-    "scope", "cache", "statement", "job_name",
+    "scope", "cache", "statement", "job_name", "upstream",
 }  # fmt: skip
 
 
@@ -178,6 +178,23 @@ FIRES = [
     ('payments_unknown_oldest_seconds{namespace="payments"}', "181x20", "PaymentStuck", 2, True),
     ('redis_up{namespace="payments"}', "0x20", "RedisDown", 2, True),
     ('ledger_imbalance{namespace="payments",asset="BTC"}', "-1x20", "LedgerImbalance", 1, True),
+    (
+        'payment_reconciliation_drift{namespace="payments",rail="lnd",asset="BTC"}',
+        "-5x20",
+        "RailsAndBooksDiffer",
+        2,
+        True,
+    ),
+    (
+        'payment_reconciliation_drift{namespace="payments",rail="lnd",asset="BTC"}',
+        "0x20",
+        "RailsAndBooksDiffer",
+        5,
+        False,
+    ),
+    ('arrivals_reversed{namespace="payments",rail="onchain",asset="BTC"}', "1x20", "ArrivalReversed", 1, True),
+    ('circuit_breaker_open{namespace="payments",upstream="esplora"}', "1x20", "UpstreamLeftAlone", 6, True),
+    ('circuit_breaker_open{namespace="payments",upstream="esplora"}', "0.5x20", "UpstreamLeftAlone", 6, False),
 ]
 SHARES = [
     ("payments_total", 'rail="lnd",outcome="{}"', ("failed", "succeeded"), 6, 94, "PaymentsFail", True),
