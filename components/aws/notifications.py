@@ -23,7 +23,7 @@ from components.aws.policy_documents import Document, document
 from components.tags import check_tags
 
 # These say for which account they publish, so it can be asked for.
-PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com")
+PUBLISHERS = ("budgets.amazonaws.com", "cloudwatch.amazonaws.com", "events.rds.amazonaws.com")
 # These do not always: with a condition their messages would be lost (EventBridge User Guide, "Amazon SNS permissions";
 # AWS Backup Developer Guide, "Notification options").
 UNNAMED_PUBLISHERS = ("backup.amazonaws.com", "events.amazonaws.com")

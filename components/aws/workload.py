@@ -20,6 +20,7 @@ from components.aws.backups import Backups, BackupsArgs
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.container import ContainerArgs
 from components.aws.dashboards import Dashboards, DashboardsArgs
+from components.aws.database_events import DatabaseEvents, DatabaseEventsArgs
 from components.aws.foundation import Foundation
 from components.aws.front import Front
 from components.aws.logs import Logs, LogsArgs
@@ -86,6 +87,15 @@ class Workload(pulumi.ComponentResource):
         self.scheduled_tasks = self._maintain()
         self.dashboards = self._dashboards()
         self.backups = self._backups()
+        DatabaseEvents(
+            f"{name}-database-events",
+            DatabaseEventsArgs(
+                identifier=args.foundation.database.identifier,
+                topic_arn=args.notifications.warn_arn,
+                tags=args.tags,
+            ),
+            self._child,
+        )
         Budget(
             f"{name}-budget",
             BudgetArgs(

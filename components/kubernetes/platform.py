@@ -25,6 +25,7 @@ from components.aws.alarms import DataAlarms, DataAlarmsArgs
 from components.aws.audit_archive import AuditArchive, AuditArchiveArgs
 from components.aws.backups import Backups, BackupsArgs
 from components.aws.budget import Budget, BudgetArgs
+from components.aws.database_events import DatabaseEvents, DatabaseEventsArgs
 from components.aws.foundation import Foundation, FoundationArgs
 from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.registry import Image, ImageArgs
@@ -326,6 +327,13 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 security_group_id=foundation.security_groups.database_id,
                 lock=settings.deletion_protection,
                 tags=args.tags,
+            ),
+            self._child,
+        )
+        DatabaseEvents(
+            f"{self._name}-database-events",
+            DatabaseEventsArgs(
+                identifier=foundation.database.identifier, topic_arn=self.notifications.warn_arn, tags=args.tags
             ),
             self._child,
         )

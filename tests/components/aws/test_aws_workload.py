@@ -149,6 +149,7 @@ MUTANTS = [
     ("backups", "backups.py", "lock: bool = True", "lock: bool = False", "copies_are_encrypted_and_locked"),
     ("backups", "backups.py", "? * MON *", "1 * ? *", "restores_are_tested_each_week"),
     ("backups", "backups.py", ', "RESTORE_JOB_FAILED"', "", "failures_are_told"),
+    ("database_events", "database_events.py", '"failure", ', "", "what_happens_to_the_database_is_told"),
     ("budget", "budget.py", '(80, "ACTUAL")', '(180, "ACTUAL")', "told_at_80_percent_and_before_100"),
     ("dashboards", "metric_names.py", '"Deligate/Payments"', '"Delegate/Payments"', "the_guides_metrics_are_shown"),
     ("dashboards", "dashboards.py", "top + HEIGHT *", "top + 1 *", "widgets_do_not_overlap"),

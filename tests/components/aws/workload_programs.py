@@ -231,6 +231,11 @@ def backups(**changes: Any) -> object:
     return _made("backups", "Backups", **{**given, **changes})
 
 
+def database_events(**changes: Any) -> object:
+    given = {"identifier": "it-database", "topic_arn": WARN}
+    return _made("database_events", "DatabaseEvents", **{**given, **changes})
+
+
 def budget(**changes: Any) -> object:
     given = {"monthly_usd": 1500, "topic_arn": WARN, "emails": ["alerts@example.com"]}
     return _made("budget", "Budget", **{**given, **changes})
@@ -256,6 +261,7 @@ PROGRAMS: dict[str, Callable[..., object]] = {
         autoscaling,
         scheduled_tasks,
         backups,
+        database_events,
         budget,
     )
 }

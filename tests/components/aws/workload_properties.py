@@ -735,6 +735,16 @@ def failures_are_told(declared: Declared) -> bool:
     return notifications["snsTopicArn"] == CRITICAL and {"BACKUP_JOB_FAILED", "RESTORE_JOB_FAILED"} <= events
 
 
+@of("database_events")
+def what_happens_to_the_database_is_told(declared: Declared) -> bool:
+    subscription = declared.one("rds/eventSubscription:EventSubscription")
+    return (
+        (subscription["sourceType"], subscription["sourceIds"]) == ("db-instance", ["it-database"])
+        and {"failure", "maintenance", "configuration change"} <= set(subscription["eventCategories"])
+        and (subscription["snsTopic"], subscription["enabled"]) == (WARN, True)
+    )
+
+
 @of("budget")
 def told_at_80_percent_and_before_100(declared: Declared) -> bool:
     budget = declared.one("budgets/budget:Budget")
