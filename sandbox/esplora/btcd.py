@@ -121,15 +121,17 @@ class BtcdChain:
         await self.refresh()
         return transaction.txid
 
-    async def mine(self, count: int) -> list[Block]:
-        """As `Chain.mine`."""
+    async def mine(self, count: int, script: bytes | None = None) -> list[Block]:
+        """As `Chain.mine`; btcd mines to one address alone."""
+        if script is not None:
+            raise RefusedError("btcd mines to the address that it was started with")
         hashes = await self.call("generate", count)
         await self.refresh()
         return [self.ledger.blocks[one] for one in hashes]
 
-    async def pay(self, script: bytes, sats: int, *, fee_rate: float) -> str:
+    async def pay(self, script: bytes, sats: int, *, fee_rate: float, times: int = 1) -> str:
         """As `Chain.pay`."""
-        return await self.accept(self.faucet.pay(self.ledger, script, sats, fee_rate=fee_rate))
+        return await self.accept(self.faucet.pay(self.ledger, script, sats, fee_rate=fee_rate, times=times))
 
     async def reorganise(self, order: Reorganisation) -> list[Block]:
         """As `Chain.reorganise`: a longer branch is built here and handed to btcd."""

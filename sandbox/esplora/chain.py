@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 from sandbox.esplora.encoding import Block, Transaction
+from sandbox.esplora.faucet import Faucet
 from sandbox.esplora.ledger import Ledger
 
 
@@ -32,6 +33,7 @@ class Chain(Protocol):
 
     network: str
     ledger: Ledger
+    faucet: Faucet
 
     async def refresh(self) -> None:
         """Bring the ledger up to date."""
@@ -39,11 +41,11 @@ class Chain(Protocol):
     async def accept(self, transaction: Transaction) -> str:
         """Put a transaction into the mempool; its id. Raises InvalidTransactionError."""
 
-    async def mine(self, count: int) -> list[Block]:
-        """Mine blocks with what waits."""
+    async def mine(self, count: int, script: bytes | None = None) -> list[Block]:
+        """Mine blocks with what waits, their subsidy to the faucet or to `script`. Raises RefusedError."""
 
-    async def pay(self, script: bytes, sats: int, *, fee_rate: float) -> str:
-        """Pay from the faucet. Raises RefusedError."""
+    async def pay(self, script: bytes, sats: int, *, fee_rate: float, times: int = 1) -> str:
+        """Pay from the faucet, in so many outputs of the sum each. Raises RefusedError."""
 
     async def reorganise(self, order: Reorganisation) -> list[Block]:
         """Replace the newest blocks by a longer branch. Raises RefusedError."""

@@ -23,14 +23,16 @@ class Faucet:
         self._public = self._key.public_key.format()
         self.script = pay_to_key(self._public)
 
-    def pay(self, ledger: Ledger, script: bytes, sats: int, *, fee_rate: float) -> Transaction:
-        """A signed payment of `sats` satoshis. Raises RefusedError: the purse has not enough."""
+    def pay(self, ledger: Ledger, script: bytes, sats: int, *, fee_rate: float, times: int = 1) -> Transaction:
+        """A signed payment with `times` outputs of `sats` satoshis. Raises RefusedError: the purse has not enough."""
+        outputs, due = [Output(sats, script)] * times, sats * times
         chosen: list[tuple[OutPoint, Output]] = []
         for point, output in sorted(ledger.unspent(self.script), key=lambda one: -one[1].value):
             chosen.append((point, output))
-            if sum(one.value for _, one in chosen) >= sats + self._fee(len(chosen), 2, fee_rate):
-                return self._signed(chosen, script, sats, self._fee(len(chosen), 2, fee_rate))
-        raise RefusedError(f"the faucet has not {sats} mature satoshis; mine first")
+            fee = self._fee(len(chosen), times + 1, fee_rate)
+            if sum(one.value for _, one in chosen) >= due + fee:
+                return self._signed(chosen, outputs, fee)
+        raise RefusedError(f"the faucet has not {due} mature satoshis; mine first")
 
     def cheat(self, ledger: Ledger, victim: Transaction) -> Transaction:
         """A transaction that spends a payment's inputs back to the purse. Raises RefusedError: they are not its own."""
@@ -45,10 +47,9 @@ class Faucet:
     def _fee(self, inputs: int, outputs: int, rate: float) -> int:
         return int(rate * (_BASE_VBYTES + inputs * _INPUT_VBYTES + outputs * _OUTPUT_VBYTES)) + 1
 
-    def _signed(self, chosen: list[tuple[OutPoint, Output]], script: bytes, sats: int, fee: int) -> Transaction:
-        change = sum(one.value for _, one in chosen) - sats - fee
-        outputs = [Output(sats, script)] + ([Output(change, self.script)] if change >= 1000 else [])
-        return self._sign(chosen, tuple(outputs))
+    def _signed(self, chosen: list[tuple[OutPoint, Output]], outputs: list[Output], fee: int) -> Transaction:
+        change = sum(one.value for _, one in chosen) - sum(one.value for one in outputs) - fee
+        return self._sign(chosen, (*outputs, *([Output(change, self.script)] if change >= 1000 else [])))
 
     def _sign(self, chosen: list[tuple[OutPoint, Output]], outputs: tuple[Output, ...]) -> Transaction:
         inputs = tuple(Input(point, b"", _REPLACEABLE) for point, _ in chosen)

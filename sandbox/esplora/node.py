@@ -149,15 +149,15 @@ class OwnChain:
             raise InvalidTransactionError(f"insufficient fee, rejecting replacement: {fee} for {paid} already paid")
         return list(leaving)
 
-    async def mine(self, count: int) -> list[Block]:
+    async def mine(self, count: int, script: bytes | None = None) -> list[Block]:
         """As `Chain.mine`."""
         async with self._lock:
-            blocks = [self._mine(one.transaction for one in self.ledger.mempool.values())]
-            blocks += [self._mine(()) for _ in range(count - 1)]
+            blocks = [self._mine((one.transaction for one in self.ledger.mempool.values()), script)]
+            blocks += [self._mine((), script) for _ in range(count - 1)]
             await self._save(blocks)
         return blocks
 
-    def _mine(self, transactions: Iterable[Transaction]) -> Block:
+    def _mine(self, transactions: Iterable[Transaction], script: bytes | None = None) -> Block:
         ordered = in_spending_order(self.ledger, list(transactions))
         fees = sum(self.ledger.fee(one) for one in ordered)
         self._salt += 1
@@ -165,16 +165,16 @@ class OwnChain:
             self.ledger.chain[-11:],
             ordered,
             fees=fees,
-            script=self.faucet.script,
+            script=script or self.faucet.script,
             now=int(self._clock()),
             salt=mining.salt_of(self._salt),
         )
         self.ledger.connect(block)
         return block
 
-    async def pay(self, script: bytes, sats: int, *, fee_rate: float) -> str:
+    async def pay(self, script: bytes, sats: int, *, fee_rate: float, times: int = 1) -> str:
         """As `Chain.pay`."""
-        return await self.accept(self.faucet.pay(self.ledger, script, sats, fee_rate=fee_rate))
+        return await self.accept(self.faucet.pay(self.ledger, script, sats, fee_rate=fee_rate, times=times))
 
     async def reorganise(self, order: Reorganisation) -> list[Block]:
         """As `Chain.reorganise`."""

@@ -82,6 +82,7 @@ class Esplora:
                 web.get("/mempool", self._mempool),
                 web.post("/sandbox/mine", self._mine),
                 web.post("/sandbox/pay", self._pay),
+                web.post("/sandbox/replace", self._replace),
                 web.post("/sandbox/reorganise", self._reorganise),
                 web.post("/sandbox/fees", self._set_fees),
             ]
@@ -261,19 +262,30 @@ class Esplora:
         return body
 
     async def _mine(self, request: web.Request) -> web.Response:
-        body = await self._body(request, blocks=int)
+        body = await self._body(request, blocks=int, address=str)
         count = body.get("blocks", 1)
         if not 1 <= count <= 1000:
             raise RefusedError("blocks must be from 1 to 1000")
-        return _json([block.hash for block in await self._chain.mine(count)])
+        script = script_of(body["address"], self._chain.network) if "address" in body else None
+        return _json([block.hash for block in await self._chain.mine(count, script)])
 
     async def _pay(self, request: web.Request) -> web.Response:
-        body = await self._body(request, address=str, sats=int, fee_rate=(int, float))  # type: ignore[arg-type]
+        body = await self._body(request, address=str, sats=int, fee_rate=(int, float), times=int)  # type: ignore[arg-type]
         if "address" not in body or body.get("sats", 0) < 1:
             raise RefusedError("give an address and sats above 0")
         script = script_of(body["address"], self._chain.network)
-        txid = await self._chain.pay(script, body["sats"], fee_rate=float(body.get("fee_rate", 2)))
-        return _json({"txid": txid})
+        rate, times = float(body.get("fee_rate", 2)), body.get("times", 1)
+        if not 1 <= times <= 1000:
+            raise RefusedError("times must be from 1 to 1000")
+        return _json({"txid": await self._chain.pay(script, body["sats"], fee_rate=rate, times=times)})
+
+    async def _replace(self, request: web.Request) -> web.Response:
+        """A payer takes a payment back while it waits (BIP 125)."""
+        body = await self._body(request, txid=str)
+        victim = self._ledger.transaction(body.get("txid", ""))
+        if victim is None or self._ledger.place(victim.txid) is not None:
+            raise RefusedError("Transaction not found in the mempool", is_missing=True)
+        return _json({"txid": await self._chain.accept(self._chain.faucet.cheat(self._ledger, victim))})
 
     async def _reorganise(self, request: web.Request) -> web.Response:
         body = await self._body(request, depth=int, blocks=int, without=list, double_spend=list)

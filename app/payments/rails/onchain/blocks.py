@@ -8,20 +8,36 @@ from dataclasses import dataclass
 from payments.rails.onchain.errors import EsploraUnreachableError
 
 HEADER_BYTES = 80
+RETARGET_BLOCKS = 2016
 
 
 def _twice(data: bytes) -> bytes:
     return hashlib.sha256(hashlib.sha256(data).digest()).digest()
 
 
+def _target(bits: int) -> int:
+    return (bits & 0x7FFFFF) << 8 * max(0, (bits >> 24) - 3)
+
+
+def keeps_difficulty(before: Header, after: Header, height: int) -> bool:
+    """Whether a block of mainnet at `height` may follow: the target stays, and at its change grows fourfold at most.
+
+    Whoever makes blocks up needs the miners' power for it, or its blocks are refused. Source: Bitcoin Core, pow.cpp.
+    """
+    if height % RETARGET_BLOCKS:
+        return after.bits == before.bits
+    return _target(after.bits) <= 4 * _target(before.bits)
+
+
 @dataclass(frozen=True, slots=True)
 class Header:
-    """What follows from 80 bytes; `time` in Unix seconds."""
+    """What follows from 80 bytes; `time` in Unix seconds, `bits` the compact form of the target."""
 
     hash: str
     previous: str
     merkle_root: bytes
     time: int
+    bits: int = 0
 
     @classmethod
     def of(cls, data: bytes) -> Header:
@@ -30,20 +46,20 @@ class Header:
             raise EsploraUnreachableError("Esplora's block header has not 80 bytes.")
         digest = _twice(data)
         bits = int.from_bytes(data[72:76], "little")
-        target = (bits & 0x7FFFFF) << 8 * max(0, (bits >> 24) - 3)
-        if int.from_bytes(digest, "little") > target:
+        if int.from_bytes(digest, "little") > _target(bits):
             raise EsploraUnreachableError("Esplora's block has no proof of work.")
-        return cls(digest[::-1].hex(), data[4:36][::-1].hex(), data[36:68], int.from_bytes(data[68:72], "little"))
+        return cls(digest[::-1].hex(), data[4:36][::-1].hex(), data[36:68], int.from_bytes(data[68:72], "little"), bits)
 
 
 @dataclass(frozen=True, slots=True)
 class Output:
-    """An output of a block's transaction."""
+    """An output of a block's transaction; one of a coinbase cannot be spent for 100 blocks."""
 
     txid: str
     vout: int
     script: bytes
     sats: int
+    is_coinbase: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -126,11 +142,11 @@ def read_block(data: bytes, expected_hash: str) -> Block:
     reader.skip(HEADER_BYTES)
     ids, outputs = [], []
     try:
-        for _ in range(reader.variable()):
+        for number in range(reader.variable()):
             identity, made = _transaction(reader)
             ids.append(identity)
             txid = identity[::-1].hex()
-            outputs += [Output(txid, vout, script, sats) for vout, (script, sats) in enumerate(made)]
+            outputs += [Output(txid, vout, script, sats, number == 0) for vout, (script, sats) in enumerate(made)]
     except (IndexError, KeyError) as error:
         raise EsploraUnreachableError("Esplora's block ends too early.") from error
     if reader.at != len(data) or not ids or _root(ids) != header.merkle_root:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
@@ -43,7 +44,17 @@ class Spend:
 def _confirmation(status: dict[str, Any]) -> Confirmation:
     if not status.get("confirmed"):
         return Confirmation(False)
-    return Confirmation(True, int(status["block_height"]), str(status["block_hash"]))
+    try:
+        return Confirmation(True, int(status["block_height"]), str(status["block_hash"]))
+    except (KeyError, ValueError, TypeError) as error:
+        raise EsploraUnreachableError("Esplora's status of a transaction names no block.") from error
+
+
+def _bytes(body: bytes) -> bytes:
+    try:
+        return bytes.fromhex(body.decode().strip())
+    except ValueError as error:
+        raise EsploraUnreachableError("Esplora's answer is no hex: is ESPLORA_URL its API?") from error
 
 
 class Esplora:
@@ -52,14 +63,16 @@ class Esplora:
     Args:
         url: base of the API, as https://blockstream.info/api.
         patience: of its circuit breaker.
+        genesis: hash of the first block of the network that it must serve.
     """
 
-    def __init__(self, url: str, patience: Patience = DEFAULT_PATIENCE) -> None:
+    def __init__(self, url: str, patience: Patience = DEFAULT_PATIENCE, *, genesis: str = "") -> None:
         parts = urlsplit(url)
         if parts.scheme not in ("http", "https") or not parts.hostname:
             raise OnchainConfigError("ESPLORA_URL must be an http(s) address such as https://blockstream.info/api.")
         self._url = url.rstrip("/")
         self._guard = guarded_by(patience.breaker("esplora"))
+        self._genesis = genesis
         self._session: aiohttp.ClientSession | None = None
 
     async def start(self) -> None:
@@ -129,7 +142,29 @@ class Esplora:
 
     async def header(self, block_hash: str) -> bytes:
         """A block's 80 bytes of header."""
-        return bytes.fromhex((await self._found(f"/block/{block_hash}/header")).decode().strip())
+        return _bytes(await self._found(f"/block/{block_hash}/header"))
+
+    async def ensure_network(self) -> None:
+        """Refuse another network's blocks: the same script is an address of ours on each.
+
+        Raises:
+            RailUnavailableError: it serves another, or does not answer.
+        """
+        if self._genesis and await self.block_hash_at(0) != self._genesis:
+            raise EsploraUnreachableError(
+                "Esplora serves another network than this service works on: mend ESPLORA_URL."
+            )
+
+    async def has_left(self, block_hash: str, height: int) -> bool:
+        """Whether another block stands where this one stood in the best chain.
+
+        Raises:
+            RailUnavailableError: no block stands there: a provider that lags behind is no reorganisation.
+        """
+        now = await self.block_hash_at(height)
+        if now is None:
+            raise EsploraUnreachableError(f"Esplora is behind: it has no block {height}, which it had before.")
+        return now != block_hash
 
     async def is_in_best_chain(self, block_hash: str) -> bool:
         """Whether a block is still in the best chain."""
@@ -144,7 +179,7 @@ class Esplora:
     async def transaction(self, txid: str) -> bytes | None:
         """A transaction's bytes."""
         body = await self._get(f"/tx/{txid}/hex")
-        return None if body is None else bytes.fromhex(body.decode().strip())
+        return None if body is None else _bytes(body)
 
     async def spend(self, txid: str, vout: int) -> Spend | None:
         """What spends an output, None when nothing does or the output is not known."""
@@ -156,8 +191,12 @@ class Esplora:
     async def fee_rate(self, target_blocks: int) -> float:
         """sat/vB for a confirmation within `target_blocks`; at least 1."""
         estimates = await self._object("/fee-estimates") or {}
-        slower = [int(target) for target in estimates if int(target) >= target_blocks]
-        return max(1.0, float(estimates[str(min(slower))])) if slower else 1.0
+        try:
+            slower = [int(target) for target in estimates if int(target) >= target_blocks]
+            rate = float(estimates[str(min(slower))]) if slower else 1.0
+        except (ValueError, TypeError) as error:
+            raise EsploraUnreachableError("Esplora's fee estimates are no numbers.") from error
+        return max(1.0, rate) if math.isfinite(rate) else 1.0
 
     async def broadcast(self, raw: bytes) -> str:
         """Hand a transaction to the network; its id.

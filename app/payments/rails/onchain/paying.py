@@ -115,6 +115,7 @@ class PayoutDesk:
             RailUnavailableError: the provider does not answer, or the coins are in use this moment.
         """
         request, sats = self._checked(order)
+        await self._esplora.ensure_network()
         known = await repository.versions(self._database, order.payment_id)
         if not known:
             await self._write_version(order, request, sats, await self._rate(), before=[])

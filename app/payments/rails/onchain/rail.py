@@ -77,7 +77,7 @@ class OnchainRail:
     def __init__(self, config: OnchainConfig, *, signer: Signer | None = None) -> None:
         self.config = config
         self._watch = WatchWallet(config.descriptor, network_of(config.network))
-        self._esplora = Esplora(config.url, config.patience)
+        self._esplora = Esplora(config.url, config.patience, genesis=GENESIS[config.network])
         self._signer = signer
         self._database: Database | None = None
         self._addresses: AddressDesk | None = None
@@ -90,7 +90,11 @@ class OnchainRail:
         self._database = database
         self._addresses = AddressDesk(self._watch, database)
         self._follower = ChainFollower(
-            self._esplora, database, confirmations=config.confirmations, poll_seconds=config.poll_seconds
+            self._esplora,
+            database,
+            confirmations=config.confirmations,
+            poll_seconds=config.poll_seconds,
+            is_mainnet=config.network == "mainnet",
         )
         if self._signer is not None:
             self._payouts = PayoutDesk(

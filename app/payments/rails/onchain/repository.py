@@ -207,17 +207,18 @@ async def stuck(database: Database, *, older_than_seconds: float, now: datetime,
     return [OpenPayout(row["id"], row["payment_request"], int(row["amount"]), int(row["max_fee"])) for row in rows]
 
 
-async def credited_above(database: Database, height: int) -> dict[str, str]:
-    """The block of each deposit that is credited now and was last seen in a block above `height`, by event."""
+async def credited_above(database: Database, height: int) -> dict[str, tuple[str, int]]:
+    """Block and height of each deposit that is credited now and was last seen above `height`, by event."""
     rows = await database.all(
-        "SELECT a.event_id, coalesce(r.restored_proof, a.proof)->>'block_hash' AS block FROM payments.arrivals a "
+        "SELECT a.event_id, coalesce(r.restored_proof, a.proof)->>'block_hash' AS block, "
+        "(coalesce(r.restored_proof, a.proof)->>'block_height')::int AS height FROM payments.arrivals a "
         "LEFT JOIN LATERAL (SELECT state, restored_proof FROM payments.reversals v WHERE v.rail = a.rail "
         "AND v.event_id = a.event_id ORDER BY number DESC LIMIT 1) r ON true WHERE a.rail = 'onchain' "
         "AND (coalesce(r.restored_proof, a.proof)->>'block_height')::int > %s AND r.state IS DISTINCT FROM 'reversed'",
         (height,),
         name="credited_above",
     )
-    return {row["event_id"]: row["block"] for row in rows}
+    return {row["event_id"]: (row["block"], row["height"]) for row in rows}
 
 
 async def held_sats(database: Database) -> int:

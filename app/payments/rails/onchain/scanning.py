@@ -8,7 +8,7 @@ above it blocks are read again after a restart, and an arrival that was credited
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from typing import Final
@@ -18,7 +18,7 @@ from prometheus_client import Counter, Gauge
 
 from payments.database import Database
 from payments.rails.onchain import repository
-from payments.rails.onchain.blocks import Header, Output, read_block
+from payments.rails.onchain.blocks import Header, Output, keeps_difficulty, read_block
 from payments.rails.onchain.confirmations import Confirmations
 from payments.rails.onchain.errors import ASSET, MSAT_PER_SAT, EsploraUnreachableError
 from payments.rails.onchain.esplora import Esplora
@@ -30,6 +30,8 @@ from payments.rails.protocol import Arrival, Progress, Reversal
 CATCH_UP_BLOCKS: Final = 100
 # How far back to begin when a reorganisation went below the cursor.
 DEEP_REORG_BLOCKS: Final = 100
+# Consensus: a coinbase's outputs are spendable in the 100th block after it.
+COINBASE_MATURITY: Final = 101
 # Clocks of miners may be so wrong (consensus: two hours).
 _BLOCK_TIME_TOLERANCE: Final = timedelta(hours=3)
 # Addresses are loaded again this far back: a row becomes visible when its transaction ends, not when it is stamped.
@@ -90,15 +92,23 @@ class ChainFollower:
         database: addresses and coins.
         confirmations: how many a sum needs.
         poll_seconds: how often the tip is asked for.
+        is_mainnet: whether blocks must have mainnet's difficulty; test networks have exceptions.
     """
 
     def __init__(
-        self, esplora: Esplora, database: Database, *, confirmations: Confirmations, poll_seconds: float
+        self,
+        esplora: Esplora,
+        database: Database,
+        *,
+        confirmations: Confirmations,
+        poll_seconds: float,
+        is_mainnet: bool = False,
     ) -> None:
         self._esplora = esplora
         self._database = database
         self._confirmations = confirmations
         self._poll_seconds = poll_seconds
+        self._is_mainnet = is_mainnet
         self._watch = Watch(database)
 
     async def arrivals(self, cursor: str | None) -> AsyncIterator[Arrival | Progress | Reversal]:
@@ -120,7 +130,7 @@ class ChainFollower:
                     yield reversal
                 await self._watch.refresh(datetime.now(UTC))
                 is_at_tip = await self._read_on(window)
-                for arrival in self._deep_enough(window):
+                for arrival in await self._deep_enough(window):
                     yield arrival
                 if self._close(window):
                     yield Progress(window.blocks[0].cursor)
@@ -147,9 +157,10 @@ class ChainFollower:
 
     async def _base(self, cursor: str | None) -> Read:
         """The block to go on from."""
+        await self._esplora.ensure_network()
         if cursor:
             height, _, block_hash = cursor.partition(":")
-            if await self._esplora.is_in_best_chain(block_hash):
+            if not await self._esplora.has_left(block_hash, int(height)):
                 return Read(int(height), Header.of(await self._esplora.header(block_hash)))
             _log.error("the chain was reorganised below the cursor", height=int(height), block=block_hash)
             return await self._at(max(0, int(height) - DEEP_REORG_BLOCKS))
@@ -174,7 +185,7 @@ class ChainFollower:
         """Drop blocks that are no longer in the best chain; what was handed on of them, and what was credited."""
         taken: dict[str, Reversal] = {}
         is_reorganised = False
-        while not await self._esplora.is_in_best_chain(window.tip.header.hash):
+        while await self._esplora.has_left(window.tip.header.hash, window.tip.height):
             gone = window.blocks.pop()
             is_reorganised = True
             REORGS.inc()
@@ -185,6 +196,7 @@ class ChainFollower:
             _log.warning("a block left the best chain", height=gone.height, credited=sorted(events))
             if not window.blocks:
                 _log.error("the chain was reorganised below the cursor", height=gone.height, block=gone.header.hash)
+                await self._esplora.ensure_network()
                 window.blocks.append(await self._at(max(0, gone.height - DEEP_REORG_BLOCKS)))
         if is_reorganised:
             taken |= {reversal.event_id: reversal for reversal in await self._gone(window.tip.height)}
@@ -193,8 +205,8 @@ class ChainFollower:
     async def _gone(self, height: int) -> list[Reversal]:
         """Deposits that are credited, and whose block above `height` is not in the best chain."""
         credited = await repository.credited_above(self._database, height)
-        gone = {block for block in set(credited.values()) if not await self._esplora.is_in_best_chain(block)}
-        return [_reversal(event, block) for event, block in credited.items() if block in gone]
+        gone = {place for place in set(credited.values()) if await self._esplora.has_left(*place)}
+        return [_reversal(event, place[0]) for event, place in credited.items() if place in gone]
 
     async def _read_on(self, window: _Window, *, blocks: int = CATCH_UP_BLOCKS) -> bool:
         """Read blocks after the window's tip; True at the chain's tip, False when there may be more."""
@@ -207,19 +219,32 @@ class ChainFollower:
             block = await asyncio.to_thread(read_block, data, block_hash)
             if block.header.previous != window.tip.header.hash:
                 return False  # reorganised while we read
+            if self._is_mainnet and not keeps_difficulty(window.tip.header, block.header, height):
+                raise EsploraUnreachableError(
+                    f"Esplora's block {height} has not the difficulty that the chain demands."
+                )
             found = tuple(
                 (output, self._watch.scripts[output.script])
                 for output in block.outputs
                 if output.script in self._watch.scripts and output.sats > 0
             )
-            if found:
-                coins = [Coin(one.txid, one.vout, owner.branch, owner.number, one.sats) for one, owner in found]
-                await repository.save_coins(self._database, coins, height)
+            await self._save([(one, owner) for one, owner in found if not one.is_coinbase], height)
             window.blocks.append(Read(height, block.header, found))
             TIP.set(height)
         return False
 
-    def _deep_enough(self, window: _Window) -> list[Arrival]:
+    async def _save(self, found: Sequence[tuple[Output, Address]], height: int) -> None:
+        """Note coins that may be spent."""
+        coins = [Coin(one.txid, one.vout, owner.branch, owner.number, one.sats) for one, owner in found]
+        if coins:
+            await repository.save_coins(self._database, coins, height)
+
+    def _needed(self, output: Output) -> int:
+        """Confirmations of an output; a block's subsidy as many as make it spendable."""
+        needed = self._confirmations.needed(output.sats)
+        return max(needed, COINBASE_MATURITY) if output.is_coinbase else needed
+
+    async def _deep_enough(self, window: _Window) -> list[Arrival]:
         """What has its confirmations now and was not handed on yet, in the order of the chain."""
         arrivals = []
         for block in window.blocks[1:]:
@@ -227,9 +252,11 @@ class ChainFollower:
             for output, owner in block.found:
                 event = _event(output)
                 is_ours_to_credit = owner.branch is Branch.RECEIVE and event not in window.handed_on
-                if not is_ours_to_credit or confirmations < self._confirmations.needed(output.sats):
+                if not is_ours_to_credit or confirmations < self._needed(output):
                     continue
                 window.handed_on.add(event)
+                if output.is_coinbase:
+                    await self._save([(output, owner)], block.height)
                 arrivals.append(
                     _arrival(output, owner, block, cursor=window.blocks[0].cursor, confirmations=confirmations)
                 )
@@ -238,11 +265,16 @@ class ChainFollower:
     def _close(self, window: _Window) -> bool:
         """Let go of blocks that are as deep as any sum needs; whether the cursor moved."""
         moved = False
-        while len(window.blocks) > 1 and window.tip.height - window.blocks[1].height + 1 >= self._confirmations.most:
+        while len(window.blocks) > 1 and self._is_settled(window.blocks[1], window.tip.height):
             window.blocks.pop(0)
             window.handed_on -= {_event(output) for output, _ in window.blocks[0].found}
             moved = True
         return moved
+
+    def _is_settled(self, block: Read, tip: int) -> bool:
+        """Whether nothing in a block can be open any more."""
+        most = max([self._confirmations.most, *(self._needed(output) for output, _ in block.found)])
+        return tip - block.height + 1 >= most
 
 
 def _arrival(output: Output, owner: Address, block: Read, *, cursor: str, confirmations: int | None) -> Arrival:
