@@ -12,7 +12,9 @@ from pulumi_embedded.urn import (
     ROOT_STACK_TYPE,
     make_urn,
     urn_name,
+    urn_project,
     urn_qualified_type,
+    urn_stack,
     urn_type,
 )
 
@@ -48,15 +50,12 @@ class AliasBook:
         if spec.parent:
             parent = self.taken.get(spec.parent, spec.parent)
         parent_type = urn_qualified_type(parent) if parent else ""
+        stack, project = spec.stack or self.stack, spec.project or self.project
         if spec.no_parent or parent_type == ROOT_STACK_TYPE:
             parent_type = ""
-        return make_urn(
-            spec.stack or self.stack,
-            spec.project or self.project,
-            parent_type,
-            spec.type or resource_type,
-            spec.name or name,
-        )
+        elif parent:  # its URN says where it stood: what the alias says of stack and project is not looked at
+            stack, project = urn_stack(parent), urn_project(parent)
+        return make_urn(stack, project, parent_type, spec.type or resource_type, spec.name or name)
 
     def _inherit(self, child_type: str, child_name: str, parent_name: str, parent_alias: str) -> str:
         """Return the child's URN under its parent's old URN.
