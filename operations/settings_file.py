@@ -137,7 +137,7 @@ def check() -> None:
         OperationError: with every problem, a line each.
     """
     try:
-        Settings.from_mapping(read_settings(SETTINGS).get("config") or {})
+        Settings.from_file(read_settings(SETTINGS).get("config") or {})
     except SettingsError as error:
         raise OperationError(with_our_commands(str(error))) from None
 

@@ -21,18 +21,10 @@ import pulumi_aws as aws
 from components.arguments import ArgumentError
 from components.aws.checks import check_between, check_matches, check_not_empty
 from components.aws.container import DIGEST, ContainerArgs, container_definition
+from components.settings.service import FARGATE_MEMORY
 from components.tags import check_tags
 
 Variables = Mapping[str, pulumi.Input[str]]
-# Fargate's sizes (CPU units -> memory in MiB); others are refused by ECS only when the task is started.
-FARGATE_MEMORY: Mapping[int, range] = {
-    512: range(1024, 4097, 1024),
-    1024: range(2048, 8193, 1024),
-    2048: range(4096, 16385, 1024),
-    4096: range(8192, 30721, 1024),
-    8192: range(16384, 61441, 4096),
-    16384: range(32768, 122881, 8192),
-}
 # What signs: the web role must not have it (design section 4, rule 11), and refuses to start when it does.
 WALLET_SECRETS = ("LND_PAY_MACAROON", "SOLANA_FEE_PAYER", "TON_MASTER_KEY", "STELLAR_SIGNING_KEY")
 

@@ -171,7 +171,7 @@ def problems_of_cloud(settings: CloudSettings) -> list[Problem]:
                 "Remove it with `pulumi config rm railyard:availabilityZones`, or name three.",
             )
         )
-    for arn in settings.secret_administrators:
+    for arn in settings.secret_administrators if settings.account_id else ():
         if not re.fullmatch(rf"arn:aws:iam::{settings.account_id}:(role|user)/[\w+=,.@/-]+", arn):
             what = f"has {arn!r}, which is no ARN of an IAM role or user of the account {settings.account_id}"
             fix = (

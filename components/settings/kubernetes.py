@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 from components.settings.model import Model, setting
 from components.settings.problems import Problem, problem
-
-if TYPE_CHECKING:
-    from components.settings.service import ServiceSettings
 
 KUBERNETES = ("kubernetes",)
 LABEL = r"^[a-z]([a-z0-9-]{0,61}[a-z0-9])?$"
@@ -106,16 +103,12 @@ class KubernetesSettings(Model):
     )
 
 
-def problems_of_kubernetes(settings: KubernetesSettings, service: ServiceSettings) -> list[Problem]:
+def problems_of_kubernetes(settings: KubernetesSettings) -> list[Problem]:
     """What is wrong between the cluster's settings that are each right."""
     problems = []
     if settings.min_nodes > settings.max_nodes:
         problems.append(
             problem("minNodes", f"is {settings.min_nodes}, more than railyard:maxNodes, which is {settings.max_nodes}")
-        )
-    if service.min_tasks < 2:
-        problems.append(
-            problem("minTasks", f"is {service.min_tasks}, and one pod is an outage whenever its node is updated", "3")
         )
     needed = {
         "kubernetesNodeGroupId": settings.kubernetes_node_group_id,

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import re
 from typing import Any
 
 from pydantic import BaseModel
@@ -16,7 +17,12 @@ _WORDS = {
     "greater_than_equal": "must be at least {ge}",
     "less_than_equal": "must be at most {le}",
 }
-_INTEGER = ("int_parsing", "int_type", "int_from_float")
+_INTEGER = ("int_parsing", "int_type", "int_from_float", "finite_number")
+_TRUTH = ("bool_parsing", "bool_type")
+# What a secret looks like that was given to a plain setting by mistake: it is not shown again.
+_SECRET = re.compile(
+    r"^(sk|rk|whsec|xox[a-z]|glpat|gh[a-z])[_-]|://[^/\s]*:[^/\s]*@|(key|token|secret)=|^[0-9a-f]{64,}$", re.I
+)
 _MAP = ("model_type", "model_attributes_type", "dict_type")
 
 
@@ -32,7 +38,7 @@ def facts_of(field: FieldInfo) -> dict[str, Any]:
 
 
 def sentence(model: type[BaseModel], error: dict[str, Any]) -> Problem:
-    """A pydantic error as a problem; the value is shown, plain settings hold no secrets.
+    """A pydantic error as a problem; the value is shown, but for one that looks like a secret.
 
     Args:
         model: whose field is wrong.
@@ -48,13 +54,21 @@ def sentence(model: type[BaseModel], error: dict[str, Any]) -> Problem:
         remove_it = set_it.replace("config set", "config rm")
         return Problem(key, "is not a setting", f"Remove it with `{remove_it}`; {_known(path[-1], names)}.")
     said = _rule(error, facts_of(field).get("wanted", "") if field else "")
-    return Problem(key, f"is {error['input']!r} and {said}", f"Set it with `{set_it} <value>`.")
+    if error["type"] == "tuple_type":
+        set_it = f"pulumi config set --path '{key}[0]'"
+    return Problem(key, f"is {_shown(error['input'])} and {said}", f"Set it with `{set_it} <value>`.")
+
+
+def _shown(value: object) -> str:
+    return "what looks like a secret" if _SECRET.search(str(value)) else repr(value)
 
 
 def _rule(error: dict[str, Any], wanted: str) -> str:
     kind = error["type"]
     if kind in _INTEGER:
         return "must be a whole number"
+    if kind in _TRUTH:
+        return "must be true or false"
     if kind in _MAP:
         return "must be a map of names to port numbers"
     if kind == "tuple_type":

@@ -2,9 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+
 from components.settings.model import CLOUD, Model, setting
 from components.settings.problems import Problem, problem
 
+FARGATE_MEMORY: Mapping[int, range] = {
+    512: range(1024, 4097, 1024),
+    1024: range(2048, 8193, 1024),
+    2048: range(4096, 16385, 1024),
+    4096: range(8192, 30721, 1024),
+    8192: range(16384, 61441, 4096),
+    16384: range(32768, 122881, 8192),
+}
+"""Fargate's sizes (CPU units -> memory in MiB); others are refused by ECS only when the task is started."""
 HOST_NAME = r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?\.)+[a-z]{2,}$"
 
 
@@ -13,8 +24,10 @@ class ServiceSettings(Model):
 
     service_cpu_units: int = setting(2048, "CPU of a task in units of 1/1024 vCPU.", platforms=CLOUD, ge=256, le=16_384)
     service_memory_mib: int = setting(4096, "Memory of a task in MiB.", platforms=CLOUD, ge=512, le=122_880)
-    min_tasks: int = setting(3, "The fewest web tasks that run.", platforms=CLOUD, ge=1, le=100)
-    max_tasks: int = setting(10, "The most web tasks that run.", platforms=CLOUD, ge=1, le=100)
+    min_tasks: int = setting(
+        3, "The fewest web tasks that run; one alone goes down with its zone.", platforms=CLOUD, ge=2, le=10
+    )
+    max_tasks: int = setting(10, "The most web tasks that run.", platforms=CLOUD, ge=2, le=10)
     worker_tasks: int = setting(2, "How many worker tasks run.", platforms=CLOUD, ge=1, le=20)
     deployment_maximum_percent: int = setting(
         200,
@@ -77,6 +90,19 @@ class ServiceSettings(Model):
     verify_rate_limit: int = setting(
         500, "Verifications and settlements of one key in a minute.", platforms=CLOUD, ge=1
     )
+
+
+def problems_of_size(settings: ServiceSettings) -> list[Problem]:
+    """Sizes that Fargate has not."""
+    cpu, memory = settings.service_cpu_units, settings.service_memory_mib
+    sizes = FARGATE_MEMORY.get(cpu)
+    if sizes is None:
+        what = f"is {cpu}, and Fargate has {', '.join(map(str, FARGATE_MEMORY))}"
+        return [problem("serviceCpuUnits", what, "2048")]
+    if memory not in sizes:
+        what = f"is {memory}, and with {cpu} CPU units Fargate has {sizes[0]} to {sizes[-1]} in steps of {sizes.step}"
+        return [problem("serviceMemoryMib", what, str(sizes[0]))]
+    return []
 
 
 def problems_of_names(settings: ServiceSettings) -> list[Problem]:

@@ -23,7 +23,7 @@ from components.settings.pool import problems_of_pools
 from components.settings.problems import NAMESPACE, Problem, SettingsError, namespaced, problem
 from components.settings.secrets import SECRET_KEYS, Generated, Secrets, generated_for
 from components.settings.sentences import facts_of, fields_by_alias, sentence
-from components.settings.service import ServiceSettings, problems_of_names
+from components.settings.service import ServiceSettings, problems_of_names, problems_of_size
 from components.settings.watching import WatchingSettings
 
 if TYPE_CHECKING:
@@ -48,6 +48,23 @@ class Settings(LocalSettings, KubernetesSettings, WatchingSettings, ServiceSetti
             SettingsError: with every problem there is.
         """
         settings, problems = _read(cls, values)
+        if settings is None or problems:
+            raise SettingsError(problems)
+        return settings
+
+    @classmethod
+    def from_file(cls, values: Mapping[str, Any]) -> Self:
+        """Read settings from the `config` of a settings file, in which secrets are encrypted.
+
+        Raises:
+            SettingsError: with every problem there is, also of secrets that stand there in plain text.
+        """
+        settings, problems = _read(cls, {key: value for key, value in values.items() if not _sealed(value)})
+        names = (key for key, value in values.items() if key.rpartition(":")[2] in SECRET_KEYS and not _sealed(value))
+        for key in names:
+            secret = namespaced(key.rpartition(":")[2])
+            fix = f"Change it and store it with `pulumi config set --secret {secret}`."
+            problems.append(Problem(secret, "is stored in plain text", fix))
         if settings is None or problems:
             raise SettingsError(problems)
         return settings
@@ -78,6 +95,10 @@ class Settings(LocalSettings, KubernetesSettings, WatchingSettings, ServiceSetti
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
+
+
+def _sealed(value: object) -> bool:
+    return isinstance(value, Mapping) and set(value) == {"secure"}
 
 
 def _structured(model: type[Settings], values: Mapping[str, Any]) -> dict[str, Any]:
@@ -127,7 +148,9 @@ def _problems_between(settings: Settings) -> list[Problem]:
     if settings.platform == "local":
         return problems + problems_of_ports(settings.ports)
     if settings.platform == "kubernetes":
-        problems += problems_of_kubernetes(settings, settings)
+        problems += problems_of_kubernetes(settings)
+    else:
+        problems += problems_of_size(settings)
     problems += problems_of_cloud(settings) + problems_of_pools(settings, settings)
     return problems + _problems_of_lnd(settings) + problems_of_names(settings)
 

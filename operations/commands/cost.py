@@ -69,7 +69,7 @@ def _settings(stack: str, changes: list[str]) -> Settings:
             raise OperationError(f"--set {change!r} is no KEY=VALUE: write --set cacheReplicas=2, say.", exit_code=2)
         values[key if ":" in key else f"{NAMESPACE}:{key}"] = value
     try:
-        settings = Settings.from_mapping(values)
+        settings = Settings.from_file(values)
     except SettingsError as error:
         raise OperationError(str(error), exit_code=2) from None
     if settings.platform == "local":

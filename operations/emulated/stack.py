@@ -118,7 +118,7 @@ class EmulatedStack:
 
     def _checked(self, config: dict[str, Any]) -> Settings:
         try:
-            settings = Settings.from_mapping({key: value for key, value in config.items() if not is_secure(value)})
+            settings = Settings.from_file(config)
         except SettingsError as error:
             raise OperationError(with_our_commands(str(error))) from None
         if settings.platform == "local":
