@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +14,7 @@ from aiohttp import web
 from prometheus_client import REGISTRY
 from yarl import URL
 
+import payments
 from payments.core import Core
 from payments.discovery.service import Directory
 from payments.errors import ApiError
@@ -200,3 +203,15 @@ async def test_the_longest_unused_stranger_is_forgotten() -> None:
     strangers.of(URL("http://a/one-more"))
     assert strangers.of(URL("http://a/first")) is first
     assert len(strangers._breakers) == MOST_STRANGERS
+
+
+def test_no_session_is_made_without_a_breaker() -> None:
+    """Whoever adds a client of another system sees to it here: `middlewares=guarded_by(...)`, or a breaker of its own."""
+    folder = Path(payments.__file__).parent
+    without = [
+        str(path.relative_to(folder))
+        for path in sorted(folder.rglob("*.py"))
+        if "ClientSession(" in (text := path.read_text())
+        and not re.search(r"middlewares=|_breaker\b|new_session\(", text)
+    ]
+    assert without == []
