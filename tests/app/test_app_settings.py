@@ -53,6 +53,19 @@ def test_good_settings_are_taken(good: pytest.MonkeyPatch) -> None:
     assert settings.solana_network == "devnet"
 
 
+def test_a_node_without_its_macaroon_stops_the_start(
+    good: pytest.MonkeyPatch, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """pk-env-lnd-macaroon."""
+    good.setenv("LND_URL", "https://node:8080")
+    good.setenv("LND_TLS_CERT_PATH", str(tmp_path / "tls.cert"))
+    for command in ("serve", "work"):
+        assert main([command]) == 2
+        assert capsys.readouterr().err.startswith("LND_MACAROON is missing")
+    good.setenv("LND_MACAROON", "00ff")
+    assert load(Command.SERVE).lnd_macaroon is not None
+
+
 def test_every_asset_has_limits_of_its_own(good: pytest.MonkeyPatch) -> None:
     good.setenv(
         "ASSET_LIMITS", '{"USDC": {"max_payment": 9, "max_fee": 1, "daily_payout": 20, "approval_threshold": 5}}'
