@@ -133,7 +133,9 @@ def application_of_child() -> AsgiApplication:
         ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
     settings = load(Command.SERVE)
     logs.configure(settings, role=Role.WEB)
-    return create_application(build_core(settings, Role.WEB))
+    application = create_application(build_core(settings, Role.WEB))
+    _spare_collections()
+    return application
 
 
 def _serve_several(settings: Settings) -> None:
