@@ -186,7 +186,7 @@ def test_an_existing_cluster_is_used_as_it_is() -> None:
             {"railyard:kubernetesSecretRoleArn": EXISTING["railyard:kubernetesSecretRoleArn"]},
             "railyard:kubernetesContext names none",
         ),
-        ({"railyard:minTasks": 1}, "one pod is an outage"),
+        ({"railyard:minTasks": 1}, "must be at least 2"),
         ({"railyard:minNodes": 8, "railyard:maxNodes": 4}, "railyard:minNodes is 8"),
         ({"railyard:kubernetesVersion": "1.20"}, "railyard:kubernetesVersion"),
         ({"railyard:gatewayNamespace": "Envoy"}, "railyard:gatewayNamespace"),
