@@ -33,9 +33,16 @@ own `region`. Importing an existing resource tells outputs, not inputs.
 """
 
 
+UNREAD = "sent, and told again by no operation of AWS: the state keeps it"
+
+
 def lacking() -> dict[str, dict[str, str]]:
     """Type -> property ("*" for the whole type, words in parentheses for an operation) -> why it is only recorded."""
-    found = {name: dict(kind.recorded) for name, kind in sorted(kinds().items()) if kind.recorded}
+    found = {}
+    for name, kind in sorted(kinds().items()):
+        unread = {} if "*" in kind.recorded else dict.fromkeys(kind.unread, UNREAD)
+        if reasons := {**unread, **kind.recorded}:
+            found[name] = reasons
     return {**found, IMAGE: {"*": NOT_EMULATED}}
 
 

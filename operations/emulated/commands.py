@@ -239,9 +239,11 @@ def _tell_recorded(resources: list[dict[str, Any]], phases: Phases) -> None:
         reasons = lacking.get(resource["type"], {})
         if "*" in reasons:
             lines.add(f"{resource['type']}: {reasons['*']}")
-        given = sorted(name for name in reasons if name in (resource.get("inputs") or {}))
+        given = {name for name in reasons if name in (resource.get("inputs") or {})}
+        # What the provider itself found that no operation took, at any depth.
+        given |= set((resource.get("outputs") or {}).get("__recorded") or [])
         if given:
-            lines.add(f"{resource['type']} {', '.join(given)}")
+            lines.add(f"{resource['type']} {', '.join(sorted(given))}")
     if lines:
         phases.say("\nrecorded, not emulated (why, by property: providers/README.md):")
         for line in sorted(lines):

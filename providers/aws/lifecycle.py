@@ -14,6 +14,7 @@ from providers.aws.kind import Kind, Op, Setting
 from providers.aws.scope import camel, expressed, filled, mentioned
 from providers.aws.shapes import MISSING, accepted, member_of, observed
 from providers.aws.tagging import Tags
+from providers.aws.watched import EMPTY, Watched, left_out, watched
 from providers.base.diffing import same
 from providers.base.provider import PartlyMadeError, ProviderError
 from providers.base.values import Properties
@@ -21,6 +22,8 @@ from providers.base.values import Properties
 # Inputs that are about the resource, not of it.
 BESIDE = frozenset({"__defaults", "region", "tags", "tagsAll"})
 WHOLE = "*"
+# The output that names what of the inputs is only kept in the state; `up --emulated` tells it.
+RECORDED = "__recorded"
 DEFAULT_TIMEOUT_SECONDS = 20 * 60
 _FIRST_WAIT_SECONDS, _LONGEST_WAIT_SECONDS = 0.05, 2.0
 
@@ -32,7 +35,7 @@ class Seen:
     Attributes:
         inputs: with what was observed in place of what was asked for.
         outputs: all of them.
-        unobserved: inputs that the answers do not tell.
+        unobserved: inputs that the answers do not tell, and paths within inputs that no operation was sent.
     """
 
     inputs: Properties
@@ -50,6 +53,7 @@ class Lifecycle:
     def __init__(self, account: Account, kind: Kind, urn: str, region: str, default_tags: dict[str, str]) -> None:
         self._account, self._kind, self._urn, self._region = account, kind, urn, region
         self._tags = Tags(kind, default_tags, self._call)
+        self._watched: Properties = {}
 
     def create(self, inputs: Properties, timeout_seconds: float) -> tuple[str, Properties]:
         """Make it; returns id and outputs.
@@ -58,6 +62,7 @@ class Lifecycle:
             PartlyMadeError: it is there, but not all that was asked for came about.
             ProviderError: it is not there.
         """
+        self._watched = {name: watched(value) for name, value in inputs.items() if name not in BESIDE}
         kind, scope = self._kind, self._scope({}, inputs, "")
         answer: Any = {}
         if kind.create is not None and WHOLE not in kind.recorded:
@@ -110,6 +115,14 @@ class Lifecycle:
         if kind.tagging or "tags" in inputs:
             outputs["tagsAll"] = tags if tags is not None else self._tags.all(now)
         outputs["region"] = self._region
+        outputs.pop(RECORDED, None)
+        looked = {name for name, value in self._watched.items() if _is_looked_at(value)}
+        unobserved += self._left_out()
+        unobserved += [it for it in state.get(RECORDED) or [] if "." in it and it.partition(".")[0] not in looked]
+        # A default of ours, or what asks for nothing, is no promise that could be kept or not.
+        silent = {name for name, value in inputs.items() if value in EMPTY} | set(inputs.get("__defaults") or [])
+        if kept := sorted(set(unobserved) - silent):
+            outputs[RECORDED] = kept
         return Seen(now, outputs, tuple(unobserved))
 
     def update(
@@ -120,6 +133,7 @@ class Lifecycle:
         Raises:
             ProviderError: no operation changes what has to change.
         """
+        self._watched = {name: watched(value) for name, value in new.items() if name not in BESIDE}
         kind, scope = self._kind, {**self._scope(state, new, resource_id), "was": state}
         changed = {name for name in {*old, *new} if not same(old.get(name), new.get(name))} - BESIDE
         if WHOLE in kind.recorded:
@@ -157,8 +171,20 @@ class Lifecycle:
 
     # How it is done.
 
+    def _left_out(self) -> list[str]:
+        """Paths within inputs that no operation was sent; an update that changes one property alone sends no others."""
+        if WHOLE in self._kind.recorded:
+            return []
+        return [
+            path
+            for name, value in self._watched.items()
+            if name not in self._kind.recorded and _is_looked_at(value)
+            for path in left_out(value, name)
+        ]
+
     def _scope(self, outputs: Properties, inputs: Properties, resource_id: str) -> Properties:
-        scope = {**outputs, **{key: value for key, value in inputs.items() if value is not None}}
+        given = {key: self._watched.get(key, value) for key, value in inputs.items() if value is not None}
+        scope = {**outputs, **given}
         scope |= {"id": resource_id, "region": self._region, "account": self._account.account_id, "urn": self._urn}
         scope["tagsAll"] = self._tags.all(inputs)
         scope["see"] = lambda: self._describe(scope)
@@ -291,6 +317,13 @@ class Lifecycle:
                 raise ProviderError(f"{self._urn}: {self._kind.service} did not {what} within {seconds:.0f} s.")
             self._account.sleep(pause)
             pause = min(pause * 2, _LONGEST_WAIT_SECONDS)
+
+
+def _is_looked_at(value: Any) -> bool:
+    """Whether an operation looked into a watched value at all."""
+    if isinstance(value, list):
+        return any(map(_is_looked_at, value))
+    return isinstance(value, Watched) and bool(value.taken)
 
 
 def _merged(one: Properties, other: Properties) -> Properties:

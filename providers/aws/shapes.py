@@ -69,8 +69,10 @@ def _structure(shape: Any, value: Any) -> Any:
     if isinstance(value, list):
         value = value[0] if value else {}
     request = {}
-    for key, item in value.items():
+    # Without the look that `Watched` notes: what has no member was not taken.
+    for key in list(dict.keys(value)):
         name = member_of(members, key)
+        item = value[key] if name is not None else None
         if name is not None and item is not None:
             request[name] = to_request(members[name], item)
     return request

@@ -1,6 +1,7 @@
 """`random:*` resources: values made once, when the resource is made, and again only when an input changes.
 
-Source of inputs, defaults and outputs: the docstrings of pulumi_random. No `bcryptHash`: nothing here has bcrypt.
+Source of inputs, defaults and outputs: the docstrings of pulumi_random; of `bcryptHash`, terraform-provider-random's
+`internal/provider/resource_password.go`: cost 10, and of a longer password the first 72 bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +18,11 @@ from providers.base.provider import Checked, Made, ProviderError, Resource
 from providers.base.values import UNKNOWN, Properties, Secret, has_unknown, plain
 
 SPECIAL = "!@#$%&*()-_=+[]{}<>:?"
+BCRYPT_BYTES = 72
+_BCRYPT_DIGITS = b"./" + (string.ascii_uppercase + string.ascii_lowercase + string.digits).encode()
+_BCRYPT = bytes.maketrans(
+    (string.ascii_uppercase + string.ascii_lowercase + string.digits + "+/").encode(), _BCRYPT_DIGITS
+)
 _TEXT_DEFAULTS = {
     "lower": True, "upper": True, "numeric": True, "special": True,
     "minLower": 0, "minUpper": 0, "minNumeric": 0, "minSpecial": 0,
@@ -37,7 +43,7 @@ REQUIRED = {
     "RandomInteger": ("min", "max"),
 }
 OUTPUTS = {
-    "RandomPassword": ("result",),
+    "RandomPassword": ("bcryptHash", "result"),
     "RandomString": ("result",),
     "RandomId": ("b64Std", "b64Url", "dec", "hex"),
     "RandomBytes": ("base64", "hex"),
@@ -124,7 +130,16 @@ class RandomProvider:
         return kind
 
     def _password(self, inputs: Properties) -> tuple[str, Properties]:
-        return "none", {"result": Secret(self._characters(inputs))}
+        drawn = self._characters(inputs)
+        return "none", {"result": Secret(drawn), "bcryptHash": Secret(self._hash(drawn))}
+
+    def _hash(self, password: str) -> str:
+        import bcrypt
+
+        salt = base64.b64encode(self._entropy.randbytes(16)).rstrip(b"=").translate(_BCRYPT)
+        # The last digit stands for two bits alone.
+        salt = salt[:-1] + _BCRYPT_DIGITS[_BCRYPT_DIGITS.index(salt[-1:]) & 0b110000 :][:1]
+        return str(bcrypt.hashpw(password.encode()[:BCRYPT_BYTES], b"$2a$10$" + salt).decode())
 
     def _text(self, inputs: Properties) -> tuple[str, Properties]:
         result = self._characters(inputs)

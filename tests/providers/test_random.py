@@ -6,6 +6,8 @@ import base64
 import json
 import random
 
+import bcrypt
+
 from providers.random.provider import RandomProvider
 from tests.providers.conftest import StackOf
 
@@ -13,6 +15,7 @@ PROGRAM = """
 import pulumi_random as rnd
 password = rnd.RandomPassword("password", length={length}, min_numeric=3, override_special="-_", keepers={keepers})
 pulumi.export("password", password.result)
+pulumi.export("hash", password.bcrypt_hash)
 pulumi.export("id", rnd.RandomId("id", byte_length=4, prefix="p-").hex)
 pulumi.export("bytes", rnd.RandomBytes("bytes", length=8).base64)
 pulumi.export("uuid", rnd.RandomUuid("uuid").result)
@@ -33,6 +36,9 @@ def test_values_are_made_once_and_stay(stack_of: StackOf) -> None:
     assert len(password) == 20
     assert sum(character.isdigit() for character in password) >= 3
     assert {character for character in password if not character.isalnum()} <= {"-", "_"}
+    assert made["hash"].startswith("$2a$10$")
+    assert bcrypt.checkpw(password.encode(), made["hash"].encode())
+    assert not bcrypt.checkpw(b"another", made["hash"].encode())
     assert made["id"].startswith("p-")
     assert len(bytes.fromhex(made["id"][2:])) == 4
     assert len(base64.b64decode(made["bytes"])) == 8
@@ -51,7 +57,9 @@ def test_a_changed_input_makes_a_new_value_and_says_so_first(stack_of: StackOf) 
     stack.up()
     after = stack.outputs()
     assert after["password"] != before["password"]
-    assert {**after, "password": ""} == {**before, "password": ""}
+    its = {"password": "", "hash": ""}
+    assert after["hash"] != before["hash"]
+    assert {**after, **its} == {**before, **its}
 
 
 def test_secrets_reach_neither_state_nor_screen(stack_of: StackOf) -> None:

@@ -142,3 +142,17 @@ def test_the_readme_is_what_the_table_says() -> None:
         "run python -m providers.recorded > providers/README.md"
     )
     assert lacking()["aws:cloudwatch/compositeAlarm:CompositeAlarm"]["*"]
+
+
+def test_what_is_within_an_input_and_not_sent_on_is_told_by_its_path(world: World) -> None:
+    chosen = {"algorithm": "LATEST_WITHIN_WINDOW", "includeVaults": ["*"], "recoveryPointTypes": ["SNAPSHOT"]}
+    inputs = {"name": "weekly", "scheduleExpression": "cron(0 6 ? * MON *)"}
+    plan = "aws:backup/restoreTestingPlan:RestoreTestingPlan"
+    told = world.make(plan, "p", **inputs, recoveryPointSelection=chosen)
+    assert "__recorded" not in told.outputs
+    world.end(told)
+    newer = world.make(plan, "p", **inputs, recoveryPointSelection={**chosen, "ofLater": "x"})
+    assert newer.outputs["__recorded"] == ["recoveryPointSelection.ofLater"]
+    seen = world.provider.read(newer.resource, newer.inputs, newer.outputs)
+    assert seen.outputs["__recorded"] == ["recoveryPointSelection.ofLater"]
+    world.unobserved.clear()
