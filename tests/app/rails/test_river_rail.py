@@ -29,7 +29,7 @@ from payments.rails.protocol import (
     RailUnavailableError,
 )
 from payments.rails.river import build
-from payments.rails.river.rail import RiverRail
+from payments.rails.river.rail import PAGE, RiverRail, _arrival
 from payments.settings import Settings, SettingsError
 from tests.app.conftest import balances, client_of, core_for, new_key, until
 from tests.app.memory_rail import MemoryRail
@@ -97,6 +97,61 @@ async def test_an_invoice_is_made_once_and_its_settlement_listed_once(rail: Rive
                 break
     with pytest.raises(urllib.error.HTTPError):
         river.ask("/sandbox/receive", {"external_id": made.rail_id})
+
+
+async def test_more_settlements_than_a_page_are_told_in_order_and_go_on_after_the_cursor(
+    rail: RiverRail, river: RiverProgram
+) -> None:
+    orders = [an_order() for _ in range(PAGE + 5)]
+    for order in orders:
+        made = await rail.create_invoice(order)
+        river.ask("/sandbox/receive", {"payment_request": made.payment_request})
+    expected = [rail.invoice_rail_id(order.seed) for order in orders]
+
+    async def told_after(cursor: str | None, last: str) -> list[Arrival]:
+        found: list[Arrival] = []
+        async with asyncio.timeout(30):
+            async for told in rail.arrivals(cursor):
+                assert isinstance(told, Arrival)
+                found.append(told)
+                if told.rail_id == last:
+                    return found
+        raise AssertionError("the list ended")
+
+    told = await told_after(None, expected[-1])
+    assert [one.rail_id for one in told][-len(expected) :] == expected
+    assert len({one.event_id for one in told}) == len(told)
+    middle = told[-3]
+    assert [one.rail_id for one in await told_after(middle.cursor, expected[-1])] == expected[-2:]
+
+
+async def test_events_are_hints_in_any_order_and_unknown_ones_say_nothing(rail: RiverRail, river: RiverProgram) -> None:
+    first, second, open_one = [await rail.create_invoice(an_order()) for _ in range(3)]
+    river.ask("/sandbox/receive", {"external_id": second.rail_id})
+    river.ask("/sandbox/receive", {"external_id": first.rail_id})
+    for made in (first, second, first):  # not as they were settled, and one twice
+        event = {"data": {"id": made.facts["river_id"], "received_msat": 10**15}}
+        (told,) = await rail.arrivals_of("deposit.settled", event)
+        assert (told.rail_id, told.amount) == (made.rail_id, 25_000), "what the event claims does not count"
+    for kind, payload in (
+        ("deposit.settled", {"data": {"id": open_one.facts["river_id"]}}),
+        ("deposit.settled", {"data": {"id": "inv_nonsense"}}),
+        ("deposit.settled", {"data": "nonsense"}),
+        ("deposit.settled", {}),
+        ("withdrawal.settled", {"data": {"id": first.facts["river_id"]}}),
+        ("account.closed", {"data": {"id": first.facts["river_id"]}}),
+        ("", {"data": {"id": first.facts["river_id"]}}),
+    ):
+        assert await rail.arrivals_of(kind, payload) == [], (kind, payload)
+
+
+@pytest.mark.parametrize("missing", ["id", "received_msat", "settled_at"])
+async def test_other_fields_than_are_assumed_credit_nothing_by_guess(missing: str) -> None:
+    entry: dict[str, Any] = {"id": "inv_1", "external_id": "x", "received_msat": 1, "settled_at": 1, "settle_number": 1}
+    assert _arrival(entry, cursor="1").amount == 1
+    del entry[missing]
+    with pytest.raises(RailUnavailableError, match=f"fields that this adapter assumes .*{missing}"):
+        _arrival(entry, cursor="1")
 
 
 async def test_a_payment_settles_once_and_an_impossible_one_is_dead(rail: RiverRail, river: RiverProgram) -> None:

@@ -225,12 +225,22 @@ class RiverRail:
 
 
 def _arrival(entry: Mapping[str, Any], *, cursor: str) -> Arrival:
+    """Raises RailUnavailableError: River's fields are not those that are assumed here; nothing is credited by guess."""
+    try:
+        identity, amount = str(entry["id"]), int(entry["received_msat"])
+        settled_at = datetime.fromtimestamp(int(entry["settled_at"]), UTC)
+    except (KeyError, TypeError, ValueError, OverflowError) as error:
+        raise RailUnavailableError(
+            f"River's settled invoice has not the fields that this adapter assumes ({error}): mend it before going on.",
+            rail=RAIL,
+            retry_after_seconds=60,
+        ) from error
     return Arrival(
-        event_id=str(entry["id"]),
+        event_id=identity,
         rail_id=str(entry.get("external_id") or ""),
         asset=ASSET,
-        amount=int(entry["received_msat"]),
-        arrived_at=datetime.fromtimestamp(int(entry["settled_at"]), UTC),
+        amount=amount,
+        arrived_at=settled_at,
         cursor=cursor,
         proof={"river_id": entry["id"], "payment_hash": entry.get("payment_hash"), "status": entry.get("status")},
     )
