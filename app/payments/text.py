@@ -1,10 +1,11 @@
-"""Text from outside: what may be stored and shown."""
+"""Text and moments from outside: what may be stored and shown."""
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Annotated
 
-from pydantic import AfterValidator, StringConstraints
+from pydantic import AfterValidator, Field, StringConstraints
 
 MAXIMUM_METADATA_KEYS = 50
 
@@ -27,9 +28,21 @@ def _few(value: dict[str, str]) -> dict[str, str]:
     return value
 
 
-Memo = Annotated[str, AfterValidator(_printable), AfterValidator(_at_most_639_bytes)]
-Note = Annotated[str, AfterValidator(_printable)]
-ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable)]
+# The same in the API's document. Not as a constraint of pydantic's, which would answer with the expression.
+_documented = Field(json_schema_extra={"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"})
+
+
+def _within_our_years(value: datetime) -> datetime:
+    # In UTC it must still be a moment, and PostgreSQL's session may be in any zone.
+    if not 1 < value.year < 9999:
+        raise ValueError("the year must be before 9999")
+    return value
+
+
+Moment = Annotated[datetime, Field(strict=False), AfterValidator(_within_our_years)]
+Memo = Annotated[str, AfterValidator(_printable), AfterValidator(_at_most_639_bytes), _documented]
+Note = Annotated[str, AfterValidator(_printable), _documented]
+ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable), _documented]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_printable)]
-_Value = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable)]
+_Value = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable), _documented]
 Metadata = Annotated[dict[_Name, _Value], AfterValidator(_few)]

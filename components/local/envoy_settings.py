@@ -168,28 +168,24 @@ def _access_log() -> Json:
     }
 
 
-def _local_replies() -> Json:
-    """Envoy's own answers in the service's error format."""
-    body = {
-        "error": "The service does not answer at the moment: try again shortly.",
-        "code": "SERVICE_UNAVAILABLE",
-        "requestId": "%REQ(X-REQUEST-ID)%",
+def _reply(least_status: int, code: str, sentence: str, **more: Any) -> Json:
+    """Envoy's own answer from `least_status` up, in the service's error format. The first that fits is taken."""
+    compared = {"default_value": least_status, "runtime_key": f"railyard.replies.from_{least_status}"}
+    return {
+        "filter": {"status_code_filter": {"comparison": {"op": "GE", "value": compared}}},
+        "body_format_override": {"json_format": {"error": sentence, "code": code, "requestId": "%REQ(X-REQUEST-ID)%"}},
+        **more,
     }
+
+
+def _local_replies() -> Json:
+    down = "The service does not answer at the moment: try again shortly."
+    malformed = "This is not HTTP as it is accepted here: look at the method, the path and the headers' names and size."
+    soon = [{"header": {"key": "retry-after", "value": "1"}}]
     return {
         "mappers": [
-            {
-                "filter": {
-                    "status_code_filter": {
-                        "comparison": {
-                            "op": "GE",
-                            "value": {"default_value": 500, "runtime_key": "railyard.replies.from"},
-                        }
-                    }
-                },
-                "status_code": 503,
-                "body_format_override": {"json_format": body},
-                "headers_to_add": [{"header": {"key": "retry-after", "value": "1"}}],
-            }
+            _reply(500, "SERVICE_UNAVAILABLE", down, status_code=503, headers_to_add=soon),
+            _reply(400, "INVALID_INPUT", malformed),
         ]
     }
 

@@ -81,7 +81,7 @@ class TestBodies:
             (b'{"amount": 0}', "amount"),
             (b'{"amount": -1}', "amount"),
             (b'{"amount": 1, "extra": 1}', "extra"),
-            (b'{"amount": 1, "memo": "a\\u0000b"}', "memo"),
+            (b'{"amount": 1, "memo": "a\\u0000b"}', "NUL"),
             (b'{"amount": 1, "memo": "\\ud800"}', "memo"),
             (b'{"amount": 1' + b"0" * 5000 + b"}", ""),
             (b"[" * 8000, ""),

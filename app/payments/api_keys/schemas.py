@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import enum
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Annotated, Literal
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field
+
+from payments.text import Moment
 
 KeyEnvironment = Literal["live", "test"]
 UserId = Annotated[str, Field(min_length=1, max_length=64, pattern=r"^[A-Za-z0-9][A-Za-z0-9._@+-]*$")]
@@ -60,7 +61,7 @@ class NewApiKey(BaseModel):
     environment: KeyEnvironment
     permissions: list[Literal["read", "write", "admin"]] = Field(default=["read"], min_length=1, max_length=3)
     unlimited: bool = Field(False, description="Lift the key's rate limits; local stacks only.")
-    expiresAt: Annotated[datetime, Field(strict=False)] | None = Field(  # noqa: N815
+    expiresAt: Moment | None = Field(  # noqa: N815
         None, description="When it stops working; never when absent."
     )
 

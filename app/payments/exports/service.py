@@ -153,9 +153,9 @@ async def statement(
     if code not in own_accounts(caller) and Scope.ADMIN not in caller.scopes:
         raise Forbidden("Statements are of the caller's own accounts; an administrator may read any.")
     start = datetime.combine(day, time(), UTC)
-    end = start + timedelta(days=1)
     if start > core.clock.now():
         raise InvalidInput("This day has not begun.")
+    end = start + timedelta(days=1)
     if not await repository.account_exists(core.database, code, asset):
         raise NotFound(f"Nothing was ever posted to {code} in {asset}.")
     rows = await repository.entries(

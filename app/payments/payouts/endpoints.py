@@ -20,7 +20,7 @@ from payments.errors import (
 )
 from payments.payouts import service
 from payments.payouts.schemas import NewPayment, PaymentList, PaymentState, PaymentView
-from payments.web.answers import IdempotencyHeader, key_of, send
+from payments.web.answers import IdempotencyHeader, RequiredIdempotencyHeader, key_of, send
 from payments.web.callers import Payer, Reader, core_of
 from payments.web.strict_json import StrictRoute
 
@@ -38,7 +38,7 @@ async def create_payment(
     request: Request,
     new: NewPayment,
     caller: Payer,
-    idempotency_key: IdempotencyHeader = None,
+    idempotency_key: RequiredIdempotencyHeader = None,
 ) -> Response:
     """Send a payment. It is accepted here and sent by the worker: ask for it until its status is final."""
     core = core_of(request)
@@ -94,7 +94,7 @@ async def cancel_payment(
     responses=documented(InvalidInput, NotFound, Conflict, PaymentFailed, *_COMMON),
 )
 async def retry_payment(
-    request: Request, caller: Payer, payment_id: UUID, idempotency_key: IdempotencyHeader = None
+    request: Request, caller: Payer, payment_id: UUID, idempotency_key: RequiredIdempotencyHeader = None
 ) -> Response:
     """Try a payment again that provably failed, as a new payment whose `retryOf` it is. Each is tried again once."""
     key = await key_of(request, caller, idempotency_key, required=True)

@@ -20,7 +20,7 @@ from payments.errors import (
 )
 from payments.refunds import service
 from payments.refunds.schemas import NewPayee, NewRefund, RefundList, RefundState, RefundView
-from payments.web.answers import IdempotencyHeader, key_of, send
+from payments.web.answers import IdempotencyHeader, RequiredIdempotencyHeader, key_of, send
 from payments.web.callers import Payer, Reader, core_of
 from payments.web.strict_json import StrictRoute
 
@@ -31,7 +31,7 @@ _SENDING = documented(NotFound, Conflict, PaymentFailed, *_COMMON)
 
 @router.post("/v1/refunds", status_code=201, response_model=RefundView, responses=_SENDING)
 async def create_refund(
-    request: Request, new: NewRefund, caller: Payer, idempotency_key: IdempotencyHeader = None
+    request: Request, new: NewRefund, caller: Payer, idempotency_key: RequiredIdempotencyHeader = None
 ) -> Response:
     """Give money back. Over Lightning the payee has to say where to: until then the refund is `awaiting_payee`."""
     key = await key_of(request, caller, idempotency_key, required=True)
@@ -40,7 +40,7 @@ async def create_refund(
 
 @router.post("/v1/refunds/{refund_id}/payee", response_model=RefundView, responses=_SENDING)
 async def give_payee(
-    request: Request, refund_id: UUID, wish: NewPayee, caller: Payer, idempotency_key: IdempotencyHeader = None
+    request: Request, refund_id: UUID, wish: NewPayee, caller: Payer, idempotency_key: RequiredIdempotencyHeader = None
 ) -> Response:
     """Say where a refund goes: it is sent as a payment."""
     key = await key_of(request, caller, idempotency_key, required=True)

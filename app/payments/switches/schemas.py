@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from payments.clock import iso
 from payments.database import Row
-from payments.text import Note
+from payments.text import Moment, Note
 
 MAINTENANCE = "maintenance"
 SERVICE_SWITCHES = ("payouts", "invoices", "fallback", MAINTENANCE)
@@ -25,9 +24,7 @@ class NewSwitchState(BaseModel):
     reason: Note = Field(
         min_length=1, max_length=500, description="Why; shown to whoever is refused, and kept in the audit log."
     )
-    until: Annotated[datetime, Field(strict=False)] | None = Field(
-        None, description="When it goes back by itself; never when absent."
-    )
+    until: Moment | None = Field(None, description="When it goes back by itself; never when absent.")
 
 
 class SwitchView(BaseModel):

@@ -11,13 +11,18 @@ from payments.idempotency.schemas import Answer, IdempotencyKey
 from payments.idempotency.service import key_of_request
 from payments.web.callers import core_of
 
+# What `key_of_request` takes; a header's value neither begins nor ends with a space.
+_KEY = {"minLength": 1, "maxLength": 255, "pattern": "^[!-~]([ -~]*[!-~])?$"}
+_MEANING = (
+    "1 to 255 characters. When the same request is sent again with it, nothing happens twice and the stored answer is "
+    "replayed, for 30 days."
+)
 IdempotencyHeader = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        description="1 to 255 characters. When the same request is sent again with it, nothing happens twice and the "
-        "stored answer is replayed, for 30 days.",
-    ),
+    str | None, Header(alias="Idempotency-Key", description=_MEANING, json_schema_extra={**_KEY})
+]
+# Where money leaves. The endpoint itself refuses a request without one, in a sentence that says what to do.
+RequiredIdempotencyHeader = Annotated[
+    str | None, Header(alias="Idempotency-Key", description=_MEANING, json_schema_extra={**_KEY, "x-required": True})
 ]
 
 

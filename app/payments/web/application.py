@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from payments import cloudwatch
 from payments.core import Core
-from payments.errors import InvalidInput, ServerError, documented
+from payments.errors import BodyTooLarge, InvalidInput, ServerError, documented
 from payments.version import VERSION
 from payments.web.direct import Switch
 from payments.web.error_answers import install
@@ -44,10 +44,9 @@ ROUTERS = (
     "payments.webhooks.endpoints",
     "payments.x402.endpoints",
 )
-_INVALID_INPUT = {
-    "description": InvalidInput.__doc__,
-    "content": {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}},
-}
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
+_INVALID_INPUT = {"description": InvalidInput.__doc__, "content": _ERROR}
+_BODY_TOO_LARGE = {"description": BodyTooLarge.__doc__, "content": _ERROR}
 FLUSH_SECONDS = 15.0
 DESCRIPTION = """Be paid on any rail, exactly once.
 
@@ -66,15 +65,29 @@ async def _keep_house(core: Core) -> None:
 
 
 def _openapi(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """FastAPI's document with our 400 where it writes its own 422: that one is never answered."""
+    """FastAPI's document with our 400 and 413 where it writes its own 422: that one is never answered."""
     document = generate()
     for operations in document["paths"].values():
         for operation in operations.values():
-            if operation["responses"].pop("422", None) is not None:
-                operation["responses"].setdefault("400", _INVALID_INPUT)
+            operation["responses"].pop("422", None)
+            operation["responses"].setdefault("400", _INVALID_INPUT)
+            if "requestBody" in operation:
+                operation["responses"].setdefault("413", _BODY_TOO_LARGE)
+            for parameter in operation.get("parameters", ()):
+                if parameter["in"] == "header":
+                    _document_header(parameter)
     for name in ("HTTPValidationError", "ValidationError"):
         document["components"]["schemas"].pop(name, None)
     return document
+
+
+def _document_header(parameter: dict[str, Any]) -> None:
+    """A header is a string or it is not there: it is never null."""
+    schema = parameter["schema"]
+    if "anyOf" in schema:
+        (kind,) = (one for one in schema.pop("anyOf") if one != {"type": "null"})
+        schema.update(kind)
+    parameter["required"] = schema.pop("x-required", parameter["required"])
 
 
 def _routers() -> list[APIRouter]:
@@ -106,13 +119,15 @@ def create_inner(core: Core) -> FastAPI:
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        # Another spelling of a path is another path: no redirect, which would be written from the Host header.
+        redirect_slashes=False,
         responses=documented(ServerError),
     )
     application.state.core = core
     for router in _routers():
         application.include_router(router)
 
-    install(application)
+    install(application, _routes())
     application.openapi = functools.partial(_openapi, application.openapi)  # type: ignore[method-assign]
     return application
 

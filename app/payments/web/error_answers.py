@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Awaitable, Callable, Sequence
 from typing import cast
 
 import orjson
@@ -10,6 +11,8 @@ import structlog
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
+from starlette.routing import Route
 
 from payments import metrics
 from payments.errors import (
@@ -38,6 +41,8 @@ def as_api_error(error: Exception) -> ApiError:
     if isinstance(error, HTTPException):
         kind = _BY_STATUS.get(error.status_code, InvalidInput if error.status_code < 500 else ServerError)
         return kind(_SENTENCES.get(error.status_code, str(error.detail)), headers=error.headers)
+    if isinstance(error, ClientDisconnect):
+        return InvalidInput("The request's body broke off.")
     if isinstance(error, psycopg.errors.UniqueViolation):
         return Conflict("This exists already.", details={"constraint": error.diag.constraint_name})
     return ServerError("Something went wrong on our side; quote the request id to support.")
@@ -70,7 +75,22 @@ async def _answer(request: Request, error: Exception) -> Response:
     return Response(body, status, headers)
 
 
-def install(application: FastAPI) -> None:
-    """Let the application answer every exception in one form."""
-    for kind in (ApiError, HTTPException, RequestValidationError, psycopg.errors.UniqueViolation, Exception):
+def _naming_methods(routes: Sequence[Route]) -> Callable[[Request, Exception], Awaitable[Response]]:
+    """Answer 405 with every method of the path. Starlette names those of the first route alone."""
+
+    async def answer(request: Request, error: Exception) -> Response:
+        fitting = [route for route in routes if route.path_regex.match(request.url.path)]
+        if isinstance(error, HTTPException) and fitting:
+            methods = sorted({method for route in fitting for method in route.methods or ()})
+            error = HTTPException(error.status_code, headers={"Allow": ", ".join(methods)})
+        return await _answer(request, error)
+
+    return answer
+
+
+def install(application: FastAPI, routes: Sequence[Route] = ()) -> None:
+    """Let the application answer every exception in one form. `routes` are all it has, for `Allow`."""
+    callers = (ApiError, HTTPException, RequestValidationError, ClientDisconnect, psycopg.errors.UniqueViolation)
+    for kind in (*callers, Exception):
         application.add_exception_handler(kind, _answer)
+    application.add_exception_handler(405, _naming_methods(routes))

@@ -132,6 +132,8 @@ class Gate:
         try:
             if length is not None and (not length.isdigit() or int(length) > MAXIMUM_BODY_BYTES):
                 raise _too_large()
+            if "\0" in exchange.scope["path"] or b"%00" in exchange.scope.get("query_string", b""):
+                raise InvalidInput("The URL has a NUL character, which no text here may have.")
             exchange.version = _version(_header(exchange.scope, b"api-version"))
             await self._inner(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:

@@ -27,6 +27,15 @@ def _no_constant(name: str) -> NoReturn:
     raise InvalidInput(f"The JSON body has {name}, which is no JSON number.")
 
 
+def _has_nul(value: Any) -> bool:
+    """Whether there is a text with a NUL in it: PostgreSQL stores none."""
+    if isinstance(value, dict):
+        return any(_has_nul(key) or _has_nul(inner) for key, inner in value.items())
+    if isinstance(value, list):
+        return any(_has_nul(inner) for inner in value)
+    return isinstance(value, str) and "\0" in value
+
+
 def parse(raw: bytes) -> Any:
     """The value of a JSON text.
 
@@ -35,7 +44,10 @@ def parse(raw: bytes) -> Any:
     """
     try:
         text = raw.decode("utf-8")
-        return json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+        value = json.loads(text, object_pairs_hook=_without_duplicates, parse_constant=_no_constant)
+        if "\\u0000" in text and _has_nul(value):
+            raise InvalidInput("The JSON body has a NUL character, which no text here may have.")
+        return value
     except UnicodeDecodeError:
         raise InvalidInput("The body is not UTF-8.") from None
     except json.JSONDecodeError as error:

@@ -8,10 +8,14 @@ from urllib.parse import urlsplit
 
 from aiohttp.abc import AbstractResolver, ResolveResult
 from aiohttp.resolver import ThreadedResolver
+from yarl import URL
 
 from payments.errors import InvalidInput
 
 MAXIMUM_URL_LENGTH = 2048
+# Translated within a network (RFC 8215) and "IPv4-compatible" (RFC 4291): both lead to IPv4 addresses, and Python
+# does not tell either of them from a public one.
+_NEVER_PUBLIC = (ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("::/96"))
 
 
 class ForbiddenAddressError(OSError):
@@ -22,6 +26,8 @@ def is_public(address: str) -> bool:
     """Whether `address` is a global unicast address; embedded IPv4 addresses are looked at, too."""
     parsed = ipaddress.ip_address(address.split("%")[0])
     if isinstance(parsed, ipaddress.IPv6Address):
+        if any(parsed in network for network in _NEVER_PUBLIC):
+            return False
         embedded = parsed.ipv4_mapped or parsed.sixtofour
         if parsed.teredo is not None:
             return False
@@ -39,9 +45,12 @@ def check_url(url: str, *, allow_private: bool) -> None:
     Raises:
         InvalidInput: not https, with credentials or a fragment, or a literal address that is not public.
     """
-    parts = urlsplit(url)
     schemes = ("https", "http") if allow_private else ("https",)
-    if parts.scheme not in schemes or not parts.hostname:
+    try:
+        parts, host = urlsplit(url), _host_of(url)
+    except ValueError:
+        raise InvalidInput("url must be an https URL.", details={"field": "url"}) from None
+    if parts.scheme not in schemes or not host or not url.isprintable() or " " in url:
         raise InvalidInput("url must be an https URL.", details={"field": "url"})
     if parts.username or parts.password or parts.fragment:
         raise InvalidInput("url must have neither credentials nor a fragment.", details={"field": "url"})
@@ -51,8 +60,13 @@ def check_url(url: str, *, allow_private: bool) -> None:
         port_is_odd = True
     if port_is_odd:
         raise InvalidInput("url must use port 443 or 8443.", details={"field": "url"})
-    if not allow_private and not _literal_is_public(parts.hostname):
+    if not allow_private and not _literal_is_public(host):
         raise InvalidInput("url must lead to a public address.", details={"field": "url"})
+
+
+def _host_of(url: str) -> str:
+    """The host as the client sees it, which takes full-width digits for digits and asks no resolver for an address."""
+    return (URL(url).raw_host or "").rstrip(".")
 
 
 def _literal_is_public(host: str) -> bool:
