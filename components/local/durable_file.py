@@ -49,19 +49,23 @@ def mode_of(path: Path) -> str:
     return f"{stat.S_IMODE(path.stat().st_mode):04o}"
 
 
+def end_of(path: Path, since_byte: int = 0) -> str:
+    """The end of a log, no more than 8 KiB; "" when there is none."""
+    try:
+        with path.open("rb") as file:
+            size = file.seek(0, os.SEEK_END)
+            file.seek(max(since_byte if since_byte <= size else 0, size - 8192))
+            return file.read().decode("utf-8", errors="replace")
+    except FileNotFoundError:
+        return ""
+
+
 def last_line(path: Path, since_byte: int = 0) -> str:
     """The last line of a log that is not empty, no more than 300 characters; "" when there is none.
 
     When a line before it names the error (PostgreSQL writes "database system is shut down" last), that one goes first.
     """
-    try:
-        with path.open("rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(since_byte if since_byte <= size else 0, size - 8192))
-            text = file.read().decode("utf-8", errors="replace")
-    except FileNotFoundError:
-        return ""
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    lines = [line.strip() for line in end_of(path, since_byte).splitlines() if line.strip()]
     if not lines:
         return ""
     last = lines[-1][:300]

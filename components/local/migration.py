@@ -12,8 +12,8 @@ import pulumi
 import pulumi.dynamic
 
 from components.local.accounts import own_folder
-from components.local.durable_file import last_line
-from components.local.errors import LocalPlatformError
+from components.local.durable_file import end_of, last_line
+from components.local.errors import LocalPlatformError, with_cure
 from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE
 from components.local.locks import exclusively
 from components.local.provider import LocalProvider, Properties
@@ -72,7 +72,8 @@ def _run(inputs: Properties, lock: tuple[int, ...]) -> None:
             ) from None
     if status != 0:
         said = last_line(log, log_size_before) or f"exit status {status}"
-        raise LocalPlatformError(f"The migration stopped; its log ends: {said!r}. The whole log: {log}")
+        reason = f"The migration stopped; its log ends: {said!r}. The whole log: {log}"
+        raise LocalPlatformError(with_cure(reason, end_of(log, log_size_before), inputs["stackFolder"]))
 
 
 def current_revision(owner_url_file: Path) -> str | None:

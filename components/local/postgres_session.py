@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from components.local.errors import LocalPlatformError
+from components.local.errors import LocalPlatformError, with_cure
 
 if TYPE_CHECKING:
     import psycopg
@@ -59,12 +59,14 @@ def session(login: Login) -> Iterator[psycopg.Connection]:
         said = [line.partition("FATAL:")[2].strip() for line in str(error).splitlines() if "FATAL:" in line]
         if not said or said[0].startswith("the database system is"):
             raise PostgresDownError(f"PostgreSQL does not answer on 127.0.0.1:{login.port}: run `up` again.") from None
-        raise LocalPlatformError(f"PostgreSQL refused the login of {login.user}: {said[0]}.") from None
+        reason = f"PostgreSQL refused the login of {login.user}: {said[0]}."
+        raise LocalPlatformError(with_cure(reason, str(error))) from None
     with connection:
         try:
             yield connection
         except psycopg.Error as error:
-            raise LocalPlatformError(f"PostgreSQL refused a statement: {str(error).strip().splitlines()[0]}.") from None
+            reason = f"PostgreSQL refused a statement: {str(error).strip().splitlines()[0]}."
+            raise LocalPlatformError(with_cure(reason, str(error))) from None
 
 
 def set_password(connection: psycopg.Connection, role: str, password: str) -> None:

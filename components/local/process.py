@@ -13,8 +13,8 @@ import pulumi
 import pulumi.dynamic
 
 from components.local.accounts import account_named, own_folder
-from components.local.durable_file import last_line, write_durably
-from components.local.errors import LocalPlatformError
+from components.local.durable_file import end_of, last_line, write_durably
+from components.local.errors import LocalPlatformError, with_cure
 from components.local.leftovers import end_leftovers
 from components.local.listeners import listener_on
 from components.local.locks import exclusively
@@ -170,19 +170,19 @@ def _await_ready(supervision: Supervision, properties: Properties, log_size_befo
         state = supervision.state(name)
         if state not in ("RUNNING", "STARTING"):
             said = last_line(log, log_size_before)
-            raise LocalPlatformError(
+            reason = (
                 f"{name} will not start; its log ends: {said!r}. The whole log: {log}"
                 if said
                 else f"{name} will not start and said nothing: exit status {supervision.exit_status(name)}; log: {log}"
             )
+            raise LocalPlatformError(with_cure(reason, end_of(log, log_size_before), properties["directory"]))
         if passed and state == "RUNNING":
             return
         if time.monotonic() > deadline:
             said = last_line(log, log_size_before) or "nothing"
-            raise LocalPlatformError(
-                f"{name} runs, but {check} is not ready after {allowed_seconds:.0f} s; its log ends: {said!r}. "
-                f"The whole log: {log}"
-            )
+            reason = f"{name} runs, but {check} is not ready after {allowed_seconds:.0f} s; its log ends: {said!r}. "
+            reason += f"The whole log: {log}"
+            raise LocalPlatformError(with_cure(reason, end_of(log, log_size_before), properties["directory"]))
         time.sleep(POLL_SECONDS)
 
 
