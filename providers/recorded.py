@@ -25,7 +25,8 @@ are attached by `PULUMI_DEBUG_PROVIDERS`, never named in Pulumi.yaml, and refuse
 | `random` | values made once and kept in the state |
 
 Which change replaces a resource is a fact of the real provider (the docstrings of pulumi_aws, and the source of
-terraform-provider-aws that each file of `aws/services/` names). What the account does not tell again is **recorded, not
+terraform-provider-aws that each file of `aws/services/` names); `aws/replacements.yaml` has what was read in that
+source itself, and a test holds the table against it. What the account does not tell again is **recorded, not
 emulated**: the stack's state keeps it, a refresh gives it back, and `up --emulated` lists it.
 
 All provider resources of a stack reach one process: default tags of all are united, and a second region is a resource's
@@ -33,7 +34,7 @@ own `region`. Importing an existing resource tells outputs, not inputs.
 """
 
 
-UNREAD = "sent, and told again by no operation of AWS: the state keeps it"
+UNREAD = "kept in the state: write-only, the provider's own, or not compared with an answer"
 
 
 def lacking() -> dict[str, dict[str, str]]:

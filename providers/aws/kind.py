@@ -110,6 +110,7 @@ class Kind:
         answers: property -> JMESPath in the description, where they differ by more than case.
         outputs: output -> JMESPath in the description, or a "$..." template.
         replaces_on: properties only a new resource can have another value of.
+        replaces_when: further ones, where that depends on the values: a function of old and new inputs.
         defaults: inputs filled in.
         autoname: the property that is named after the resource when it is not given, "" for none; `name_limit` long.
         settings, more, waits: what goes with create, read and both.
@@ -135,6 +136,7 @@ class Kind:
     answers: Mapping[str, str] = field(default_factory=dict)
     outputs: Mapping[str, str] = field(default_factory=dict)
     replaces_on: tuple[str, ...] = ()
+    replaces_when: Callable[[Mapping[str, Any], Mapping[str, Any]], tuple[str, ...]] | None = None
     defaults: Mapping[str, Any] = field(default_factory=dict)
     autoname: str = ""
     name_limit: int = 255

@@ -86,9 +86,9 @@ class AwsProvider:
         kind = self._kind(resource)
         # A fixed name is taken as long as the old one is there; one made here is free.
         fixed = bool(kind.autoname) and kind.autoname not in (new.get("__defaults") or [])
-        found = difference(
-            old, new, replaces_on=(*kind.replaces_on, "region"), ignored={"__defaults"}, delete_first=fixed
-        )
+        by_value = kind.replaces_when(plain(old), plain(new)) if kind.replaces_when is not None else ()
+        forced = (*kind.replaces_on, *by_value, "region")
+        found = difference(old, new, replaces_on=forced, ignored={"__defaults"}, delete_first=fixed)
         if not found.changes and not has_unknown(new) and kind.tagging is not None and "tagsAll" in state:
             wanted = {**self._default_tags, **(plain(new).get("tags") or {})}
             if not same(plain(state["tagsAll"]), wanted):

@@ -5,6 +5,10 @@ Source of what replaces: terraform-provider-aws `internal/service/elasticache/`.
 
 from __future__ import annotations
 
+import re
+from collections.abc import Mapping
+from typing import Any
+
 from providers.aws.kind import Kind, More, Op, Scope, Setting, Tagging, Wait
 
 TAGGING = Tagging(
@@ -121,6 +125,19 @@ USER = Kind(
     tagging=TAGGING,
 )
 
+
+def goes_back(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Engine and version of a replication group go forward in place, and back only by a new one."""
+    back: tuple[str, ...] = ()
+    engines = old.get("engine") or "redis", new.get("engine") or "redis"
+    if engines == ("valkey", "redis"):
+        back += ("engine",)
+    versions = [[int(part) for part in re.findall(r"\d+", str(it.get("engineVersion") or ""))[:2]] for it in (old, new)]
+    if engines[0] == engines[1] and all(versions) and versions[1] < versions[0][: len(versions[1])]:
+        back += ("engineVersion",)
+    return back
+
+
 REPLICATION_GROUP = Kind(
     type="aws:elasticache/replicationGroup:ReplicationGroup",
     service="elasticache",
@@ -181,7 +198,6 @@ REPLICATION_GROUP = Kind(
     },
     replaces_on=(
         "replicationGroupId",
-        "engine",
         "port",
         "subnetGroupName",
         "atRestEncryptionEnabled",
@@ -190,10 +206,10 @@ REPLICATION_GROUP = Kind(
         "securityGroupNames",
         "snapshotArns",
         "snapshotName",
-        "preferredCacheClusterAzs",
         "networkType",
         "globalReplicationGroupId",
     ),
+    replaces_when=goes_back,
     tagging=TAGGING,
 )
 

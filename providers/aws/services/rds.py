@@ -176,7 +176,6 @@ INSTANCE = Kind(
         "timezone",
         "snapshotIdentifier",
         "backupTarget",
-        "dbSubnetGroupName",
         "ncharCharacterSetName",
         "restoreToPointInTime",
         "s3Import",
