@@ -1,11 +1,14 @@
 """The honest floor for `benchmarks/engine.py`: runs the program of the current folder and answers every call.
 
-No state, no provider, no steps: what remains is the program's own Python process and the calls it makes.
+No state, no provider, no steps: what remains is the program's own Python process and the calls it makes. Among them are
+the SDK's debug messages, four a resource, which this engine takes; with `--quiet` it tells the program, as the embedded
+engine does when nobody would see them, not to send them.
 """
 
 from __future__ import annotations
 
 import asyncio
+import json
 import os
 import sys
 from pathlib import Path
@@ -66,11 +69,17 @@ async def main() -> int:
         sys.executable,
         "-u",
         str(Path(deploy.__file__).with_name("run_program.py")),
-        *("--parent", str(os.getpid()), "--monitor", address, "--engine", address),
-        *("--project", PROJECT, "--stack", STACK, "--organization", "organization"),
-        *("--root_directory", str(Path.cwd()), "--pwd", str(Path.cwd())),
-        *("--dry_run", "true", "--parallel", str(PARALLEL), "."),
+        str(os.getpid()),
+        stdin=asyncio.subprocess.PIPE,
     )
+    arguments = {
+        **{"monitor": address, "engine": address, "project": PROJECT, "stack": STACK, "organization": "organization"},
+        **{"root_directory": str(Path.cwd()), "folder": str(Path.cwd()), "program": "."},
+        **{"dry_run": True, "parallel": PARALLEL, "debug": "--quiet" not in sys.argv, "environment": {}},
+    }
+    assert program.stdin is not None
+    program.stdin.write(json.dumps(arguments).encode() + b"\n")
+    program.stdin.close()
     code = await program.wait()
     await server.stop(None)
     return code

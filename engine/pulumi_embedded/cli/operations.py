@@ -110,6 +110,7 @@ def _options(context: Context) -> UpdateOptions:
         policy_packs=policy_packs(context),
         client=flags.text("client"),
         log_to_stderr=flags.on("logtostderr"),
+        hears_debug=flags.on("debug") or flags.on("json") or bool(flags.text("event-log")),
     )
 
 
@@ -234,13 +235,24 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
         )
     if context.project.runtime not in ("python", ""):
         raise UnsupportedError(f"programs of the runtime '{context.project.runtime}'")
+    plan = Plan(kind=kind, options=options, session=session)
+    try:
+        plan.launch_program()
+        return _carry_out(plan, preview_only=preview_only, approved=approved)
+    finally:
+        plan.close()
+
+
+def _carry_out(plan: Plan, *, preview_only: bool, approved: bool) -> int:
+    kind, session = plan.kind, plan.session
+    context = session.context
+    flags = context.flags
     _save_config_flags(session)
     protected = 0
     if kind == "destroy" and flags.on("exclude-protected"):
-        protected, anything_left = _exclude_protected(session, options)
+        protected, anything_left = _exclude_protected(session, plan.options)
         if not anything_left:
             return 0
-    plan = Plan(kind=kind, options=options, session=session)
     if preview_only:
         result = Update(plan, preview=True).run()
         if flags.text("import-file"):
@@ -253,6 +265,7 @@ def _run(context: Context, kind: UpdateKind, options: UpdateOptions) -> int:
             code = _exit_code(context, result, preview=True)
             if code:
                 return code
+            plan.launch_program()  # it gets ready while the person reads
             if not approved and not _confirmed(context, kind, plan):
                 raise CancelledError(f"confirmation declined, not proceeding with the {_noun(kind)}")
         result = Update(plan, preview=False).run()

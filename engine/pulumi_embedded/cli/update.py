@@ -7,9 +7,9 @@ import platform
 import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from typing import Any, Protocol, TextIO
+from typing import TYPE_CHECKING, Any, Protocol, TextIO
 
 from pulumi_embedded.backend.history import UpdateRecord, add_backup, add_update
 from pulumi_embedded.backend.journal import JournalWriter
@@ -17,6 +17,7 @@ from pulumi_embedded.backend.layout import format_time, parse_stack_name
 from pulumi_embedded.cli.context import told_output
 from pulumi_embedded.cli.session import Session
 from pulumi_embedded.deploy import run_update
+from pulumi_embedded.deploy.launch import Launch
 from pulumi_embedded.deploy.request import (
     CancelToken,
     ProjectSpec,
@@ -40,6 +41,9 @@ from pulumi_embedded.state.sealing import MASK, mask, reveal
 from pulumi_embedded.urn import ROOT_STACK_TYPE, make_urn
 from pulumi_embedded.version import CLI_VERSION
 
+if TYPE_CHECKING:
+    from pulumi_embedded.cli.context import Context
+
 _HISTORY_KINDS = {"up": "update", "refresh": "refresh", "destroy": "destroy", "import": "resource-import"}
 
 
@@ -53,6 +57,37 @@ class Plan:
     details: list[str] = field(default_factory=list)
     creates: list[dict[str, Any]] = field(default_factory=list)
     config: dict[str, Any] | None = None
+    launch: Launch | None = None
+
+    def launch_program(self) -> None:
+        """Let the next run's program get ready; what is wrong with it is told when that run begins."""
+        self.close()
+        runs = self.kind in ("preview", "up") or (self.kind != "import" and self.options.run_program)
+        if runs and not self.options.client and self.session.context.project.runtime == "python":
+            with suppress(EngineError):
+                self.launch = Launch(project_spec(self.session.context))
+
+    def close(self) -> None:
+        """End a program that was launched and never ran."""
+        if self.launch is not None:
+            self.launch.discard()
+            self.launch = None
+
+
+def project_spec(context: Context) -> ProjectSpec:
+    """Return what the engine has to know of the project."""
+    project = context.project
+    return ProjectSpec(
+        name=project.name,
+        root=project.root,
+        runtime=project.runtime or "python",
+        runtime_options=project.runtime_options,
+        main=project.main,
+        plugins=[
+            ProviderPlugin(entry["name"], (project.root / entry["path"]).resolve(), entry.get("version", ""))
+            for entry in project.providers
+        ],
+    )
 
 
 class _Display(Protocol):
@@ -267,17 +302,7 @@ class Update:
         states, pending = session.states
         return UpdateRequest(
             kind=kind,
-            project=ProjectSpec(
-                name=project.name,
-                root=project.root,
-                runtime=project.runtime or "python",
-                runtime_options=project.runtime_options,
-                main=project.main,
-                plugins=[
-                    ProviderPlugin(entry["name"], (project.root / entry["path"]).resolve(), entry.get("version", ""))
-                    for entry in project.providers
-                ],
-            ),
+            project=project_spec(context),
             stack=session.name.stack,
             preview=self._preview,
             config={key: values.to_text(value, session.decrypt) for key, value in config.items()},
@@ -288,6 +313,7 @@ class Update:
             options=self._plan.options,
             read_stack_outputs=self._read_stack_outputs,
             tags=session.layout.read_tags(session.name),
+            launch=self._plan.launch,
         )
 
     def _read_stack_outputs(self, text: str) -> dict[str, Any]:

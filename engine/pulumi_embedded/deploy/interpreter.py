@@ -10,6 +10,7 @@ import shutil
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,7 @@ def _in_environment(root: Path, virtualenv: str) -> Interpreter:
     return Interpreter(str(python), {"PATH": path, "VIRTUAL_ENV": str(folder)})
 
 
+@cache
 def _poetry_environment(root: Path) -> str:
     try:
         found = subprocess.run(

@@ -19,11 +19,11 @@ from pulumi.runtime.proto import language_pb2, language_pb2_grpc
 from pulumi_embedded.deploy.channels import message_of, open_channel
 from pulumi_embedded.deploy.events import INFO, INFO_ERR, Emitter
 from pulumi_embedded.deploy.interpreter import Interpreter
+from pulumi_embedded.deploy.launch import Launch, program_folder
 from pulumi_embedded.deploy.processes import Child, Children
-from pulumi_embedded.deploy.request import ProjectSpec, UpdateRequest
-from pulumi_embedded.errors import EngineError, UsageError
+from pulumi_embedded.deploy.request import UpdateRequest
+from pulumi_embedded.errors import EngineError
 
-RUN_PROGRAM = Path(__file__).with_name("run_program.py")
 _SHOWN = 32
 _OUT, _ERR = 1, 2
 _TYPE_CHECKERS = ("mypy", "pyright")
@@ -31,21 +31,6 @@ _TYPE_CHECKERS = ("mypy", "pyright")
 
 class ProgramError(Exception):
     """The program failed; an empty message means that the reason has been shown."""
-
-
-def program_folder(project: ProjectSpec) -> tuple[Path, str]:
-    """Return the folder the program runs in, and the entry point relative to it.
-
-    Raises:
-        UsageError: `main` in Pulumi.yaml leads nowhere.
-    """
-    root = project.root.absolute()
-    if not project.main:
-        return root, "."
-    main = root / project.main
-    if not main.exists():
-        raise UsageError(f"project 'main' could not be read: '{main}' does not exist")
-    return (main, ".") if main.is_dir() else (main.parent, main.name)
 
 
 def _without_environment(interpreter: Interpreter, folder: Path) -> list[str]:
@@ -99,33 +84,13 @@ class Program:
         folder, entry = program_folder(request.project)
         interpreter = self._interpreter()
         await self._check_types(interpreter, folder)
-        command = [
-            interpreter.path,
-            "-u",
-            str(RUN_PROGRAM),
-            *("--parent", str(os.getpid())),
-            *("--monitor", monitor_address),
-            *("--engine", self._engine_address),
-            *("--project", request.project.name),
-            *("--root_directory", str(request.project.root)),
-            *("--stack", request.stack),
-            *("--pwd", str(folder)),
-            *("--dry_run", "true" if request.dry_run else "false"),
-            *("--parallel", str(request.options.parallel)),
-            *("--organization", request.organization),
-            entry,
-        ]
-        environment = {
-            **os.environ,
-            **request.environment,
-            **interpreter.environment,
-            "PULUMI_CONFIG": json.dumps(request.config),
-            "PULUMI_CONFIG_SECRET_KEYS": json.dumps(request.config_secret_keys),
-        }
-        child, out, err = await self._children.start(command, cwd=folder, environment=environment, name="the program")
+        launch = request.launch or Launch(request.project, interpreter, request.environment)
+        child, out, err = await self._children.adopt(launch.adopt(), "the program")
         self._child = child
         child.pump(out, self._listen, is_error=False)
         child.pump(err, self._listen, is_error=True)
+        # A pipe holds 64 KiB and a configuration may be longer, so that this may have to wait for the program.
+        await asyncio.to_thread(launch.begin, self._arguments(monitor_address, folder, entry))
         code = await child.wait()
         if code == _SHOWN:
             raise ProgramError
@@ -133,6 +98,27 @@ class Program:
             raise ProgramError(f"an unhandled error occurred: program was ended by signal {-code}")
         if code:
             raise ProgramError(f"an unhandled error occurred: program exited with non-zero exit code: {code}")
+
+    def _arguments(self, monitor_address: str, folder: Path, entry: str) -> dict[str, Any]:
+        """Return what `run_program.py` waits for."""
+        request = self._request
+        return {
+            "monitor": monitor_address,
+            "engine": self._engine_address,
+            "project": request.project.name,
+            "stack": request.stack,
+            "organization": request.organization,
+            "root_directory": str(request.project.root),
+            "folder": str(folder),
+            "program": entry,
+            "dry_run": request.dry_run,
+            "parallel": request.options.parallel,
+            "debug": request.options.hears_debug,
+            "environment": {
+                "PULUMI_CONFIG": json.dumps(request.config),
+                "PULUMI_CONFIG_SECRET_KEYS": json.dumps(request.config_secret_keys),
+            },
+        }
 
     async def _check_types(self, interpreter: Interpreter, folder: Path) -> None:
         """Run the type checker that the runtime options name over the program.

@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import IO
 
+from pulumi_embedded.deploy.launch import spawn
 from pulumi_embedded.errors import EngineError
 
 BOOTSTRAP = Path(__file__).with_name("bootstrap.py")
@@ -60,18 +61,13 @@ class Child:
         Raises:
             EngineError: the program cannot be started.
         """
-        try:
-            process = subprocess.Popen(  # noqa: ASYNC220 - returns as soon as the child has begun
-                command,
-                cwd=cwd,
-                env=dict(environment),
-                stdin=subprocess.DEVNULL,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.PIPE,
-                process_group=0,
-            )
-        except OSError as error:
-            raise EngineError(f"{name} cannot be started: {error.strerror}: '{command[0]}'") from None
+        return await cls.adopt(spawn(command, cwd=cwd, environment=environment, name=name), name)
+
+    @classmethod
+    async def adopt(
+        cls, process: subprocess.Popen[bytes], name: str
+    ) -> tuple[Child, asyncio.StreamReader, asyncio.StreamReader]:
+        """Take over a process that `spawn` started; the caller reads its streams, or hands them to `pump`."""
         child = cls(process, name)
         assert process.stdout is not None
         assert process.stderr is not None
@@ -161,6 +157,14 @@ class Children:
     ) -> tuple[Child, asyncio.StreamReader, asyncio.StreamReader]:
         """Start a process that `close` will end."""
         started = await Child.start(command, cwd=cwd, environment=environment, name=name)
+        self._children.append(started[0])
+        return started
+
+    async def adopt(
+        self, process: subprocess.Popen[bytes], name: str
+    ) -> tuple[Child, asyncio.StreamReader, asyncio.StreamReader]:
+        """Take over a process that runs already; `close` will end it."""
+        started = await Child.adopt(process, name)
         self._children.append(started[0])
         return started
 

@@ -6,9 +6,12 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 from pulumi_embedded.state.resource import ResourceState
+
+if TYPE_CHECKING:
+    from pulumi_embedded.deploy.launch import Launch
 
 UpdateKind = Literal["preview", "up", "refresh", "destroy", "import"]
 
@@ -113,7 +116,8 @@ class ImportSpec:
 class UpdateOptions:
     """The flags of `preview`, `up`, `refresh`, `destroy` and `import` that the engine acts on.
 
-    `targets`, `excludes` and `replace` are URNs, in which `*` and `**` are wildcards as the CLI reads them.
+    `targets`, `excludes` and `replace` are URNs, in which `*` and `**` are wildcards as the CLI reads them. Without
+    `hears_debug` a program in a process of its own sends no debug messages: the SDK's are four calls a resource.
     """
 
     parallel: int = DEFAULT_PARALLEL
@@ -132,6 +136,7 @@ class UpdateOptions:
     clear_pending_creates: bool = False
     imports: list[ImportSpec] = field(default_factory=list)
     log_to_stderr: bool = False
+    hears_debug: bool = True
 
 
 @dataclass
@@ -143,7 +148,7 @@ class UpdateRequest:
     text), `config_secret_keys` are those that hold secrets, `config_secrets` the secrets themselves, also those inside
     structures: no message shows them. `base` is the last checkpoint, journal already folded,
     secrets readable. `read_stack_outputs` answers StackReferences with another stack's outputs (secrets marked) or
-    raises an EngineError.
+    raises an EngineError. `launch` is the program's process, if it was started ahead.
     """
 
     kind: UpdateKind
@@ -159,6 +164,7 @@ class UpdateRequest:
     options: UpdateOptions = field(default_factory=UpdateOptions)
     read_stack_outputs: Callable[[str], dict[str, Any]] | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    launch: Launch | None = None
     tags: dict[str, str] = field(default_factory=dict)
 
     @property

@@ -6,8 +6,8 @@ Exit codes: 0, 1 (the program failed), 32 (it failed and the reason has been sho
 # ruff: noqa: PTH100, PTH109, PTH112, PTH118, PTH120, PTH110, T201
 from __future__ import annotations
 
-import argparse
 import asyncio
+import json
 import logging
 import os
 import runpy
@@ -20,15 +20,18 @@ SHOWN = 32
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
-def parse_arguments() -> argparse.Namespace:
-    """Read what the engine passes on."""
-    parser = argparse.ArgumentParser()
-    for name in ("parent", "monitor", "engine", "project", "stack", "organization", "root_directory", "pwd"):
-        parser.add_argument(f"--{name}")
-    parser.add_argument("--dry_run")
-    parser.add_argument("--parallel", type=int)
-    parser.add_argument("PROGRAM")
-    return parser.parse_args()
+def read_arguments() -> dict[str, Any]:
+    """Wait for what the engine passes on, and leave the program an empty standard input."""
+    line = sys.stdin.buffer.readline()
+    nothing = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(nothing, 0)
+    os.close(nothing)
+    sys.stdin = open(0, closefd=False)  # noqa: SIM115 - it stays open
+    if not line.endswith(b"\n"):
+        sys.exit(0)  # the update was refused after all
+    arguments: dict[str, Any] = json.loads(line)
+    os.environ.update(arguments["environment"])
+    return arguments
 
 
 def user_traceback(error: BaseException, foreign: list[str]) -> str:
@@ -56,8 +59,7 @@ def _is_foreign(filename: str, foreign: list[str]) -> bool:
 def main() -> None:
     """Run the program and exit."""
     sys.path[:] = [path for path in sys.path if os.path.abspath(path or ".") != _HERE]
-    args = parse_arguments()
-    runpy.run_path(os.path.join(_HERE, "bootstrap.py"))["die_with"](int(args.parent))
+    runpy.run_path(os.path.join(_HERE, "bootstrap.py"))["die_with"](int(sys.argv[1]))
     try:
         import pulumi
         import pulumi.runtime
@@ -68,46 +70,53 @@ def main() -> None:
             file=sys.stderr,
         )
         sys.exit(SHOWN)
+    args = read_arguments()
     configure(args, pulumi)
-    sys.argv = [args.PROGRAM]
-    os.chdir(args.pwd)
-    if not os.path.isdir(args.PROGRAM):
+    sys.argv = [args["program"]]
+    os.chdir(args["folder"])
+    if not os.path.isdir(args["program"]):
         sys.path.insert(0, os.getcwd())
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # unfinished futures are normal when a program fails
     sys.exit(run(args, pulumi))
 
 
-def configure(args: argparse.Namespace, pulumi: Any) -> None:
+def configure(args: dict[str, Any], pulumi: Any) -> None:
     """Point the SDK at the engine."""
     runtime = pulumi.runtime
     runtime.set_all_config(runtime.get_config_env(), runtime.get_config_secret_keys_env())
     runtime.configure(
         runtime.Settings(
-            monitor=args.monitor,
-            engine=args.engine,
-            project=args.project,
-            stack=args.stack,
-            parallel=args.parallel,
-            dry_run=args.dry_run == "true",
-            organization=args.organization,
-            root_directory=args.root_directory,
+            monitor=args["monitor"],
+            engine=args["engine"],
+            project=args["project"],
+            stack=args["stack"],
+            parallel=args["parallel"],
+            dry_run=args["dry_run"],
+            organization=args["organization"],
+            root_directory=args["root_directory"],
         )
     )
+    if not args["debug"]:
+        pulumi.log.debug = ignore  # each message is a call of its own to the engine, which would drop it
 
 
-def run(args: argparse.Namespace, pulumi: Any) -> int:
+def ignore(*_args: Any, **_options: Any) -> None:
+    """Take a debug message that nobody will hear."""
+
+
+def run(args: dict[str, Any], pulumi: Any) -> int:
     """Run the program in its stack and return the exit code."""
     loop = asyncio.new_event_loop()
     asyncio.set_event_loop(loop)
-    executor = ThreadPoolExecutor(max_workers=max(args.parallel or 1, 1) * 4)
+    executor = ThreadPoolExecutor(max_workers=max(args["parallel"] or 1, 1) * 4)
     loop.set_default_executor(executor)
-    program = os.path.abspath(args.PROGRAM)
+    program = os.path.abspath(args["program"])
 
     def start() -> None:
         if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):
             pulumi.log.error(f"unable to find main python program `__main__.py` in `{program}`")
             sys.exit(SHOWN)
-        runpy.run_path(args.PROGRAM, run_name="__main__")
+        runpy.run_path(args["program"], run_name="__main__")
 
     code = 1
     try:

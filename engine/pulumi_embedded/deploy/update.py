@@ -31,7 +31,8 @@ from pulumi_embedded.deploy.host import PluginHost
 from pulumi_embedded.deploy.importing import Importer
 from pulumi_embedded.deploy.interpreter import Interpreter, resolve_interpreter
 from pulumi_embedded.deploy.journal import Recorder
-from pulumi_embedded.deploy.language import Program, program_folder
+from pulumi_embedded.deploy.language import Program
+from pulumi_embedded.deploy.launch import program_folder
 from pulumi_embedded.deploy.monitor import MonitorService
 from pulumi_embedded.deploy.plan import FailedError, Plan
 from pulumi_embedded.deploy.policies import Policies
