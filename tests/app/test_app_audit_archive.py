@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import gzip
+import hashlib
 import json
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -107,6 +108,18 @@ async def test_what_is_changed_in_the_archive_is_found(core: Core, tmp_path: Pat
     else:
         second.write_bytes(second.read_bytes()[:-9])
     assert (await archive.verify(store, core.database)).breaks
+
+
+async def test_a_segment_that_is_rewritten_with_its_name_does_not_lead_to_its_roots(core: Core, tmp_path: Path) -> None:
+    store = FolderStore(tmp_path)
+    await _seal(core, 2)
+    await archive.export(core.database, store)
+    (name,) = await store.names("audit/")
+    content = gzip.decompress((tmp_path / name).read_bytes()).replace(b",a,c,x,", b",b,c,x,")
+    (tmp_path / name).unlink()
+    forged = f"audit/{1:012d}-{hashlib.sha256(content).hexdigest()}.jsonl.gz"
+    (tmp_path / forged).write_bytes(gzip.compress(content))
+    assert (await archive.verify(store)).breaks == [f"{forged}: the rows do not lead to root 1."]
 
 
 async def test_a_database_that_was_rewritten_whole_is_told_by_the_archive(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from pathlib import Path
 
 import boto3
 import pytest
@@ -65,3 +66,18 @@ def test_a_store_is_named_or_refused() -> None:
     for text, sentence in (("backups", "absolute path"), ("s3://backups", "AWS_REGION")):
         with pytest.raises(StoreConfigError, match=sentence):
             store_of(text, setting="LND_BACKUP_STORE", region="", endpoint="")
+
+
+async def test_what_is_there_already_is_left_when_it_is_added(bucket: str, tmp_path: Path) -> None:
+    stores = (
+        FolderStore(tmp_path),
+        S3Store("backups", "", region="us-east-1", endpoint=bucket),
+    )
+    for store in stores:
+        await store.add("a/b", b"first")
+        await store.add("a/b", b"second")
+        assert await store.get("a/b") == b"first"
+        await store.put("a/b", b"third")
+        assert await store.get("a/b") == b"third"
+        await store.delete("a/b")
+        assert await store.names("a/") == []
