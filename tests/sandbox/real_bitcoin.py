@@ -159,12 +159,13 @@ class RealBitcoin:
             self.esplora.mine(80)
 
     def _answers(self) -> bool:
-        context = ssl.create_default_context(cafile=str(self.btcd.folder / "rpc.cert"))
         credentials = base64.b64encode(f"tests:{self.password}".encode()).decode()
         body = json.dumps({"jsonrpc": "1.0", "id": 1, "method": "getblockcount", "params": []}).encode()
         request = urllib.request.Request(f"https://127.0.0.1:{self.rpc_port}", data=body)
         request.add_header("Authorization", f"Basic {credentials}")
         try:
+            # btcd writes the file while we look.
+            context = ssl.create_default_context(cafile=str(self.btcd.folder / "rpc.cert"))
             with urllib.request.urlopen(request, timeout=10, context=context) as answer:
                 return bool(answer.status == 200)
         except (urllib.error.URLError, OSError):
