@@ -44,9 +44,9 @@ def cost(stack: Stack, changes: Changes = None, as_json: Json = False) -> None:
         console.print(f"{component:<10}{_dollars(_total(own)):>14}")
         for line in own:
             console.print(f"  {line.what:<52}{_dollars(line.micro_dollars):>12}{'  assumed' if line.assumed else ''}")
-    console.print(
-        f"{'a month':<10}{_dollars(_total(lines)):>14}  in {after.region}, budget {after.monthly_budget_usd} USD"
-    )
+    total, budget = _total(lines), after.monthly_budget_usd
+    over = "" if total <= budget * 1_000_000 else ", which it is over"
+    console.print(f"{'a month':<10}{_dollars(total):>14}  in {after.region}, budget {budget} USD{over}")
     if changes:
         said = "adds nothing" if added == 0 else f"adds {_dollars(added)}" if added > 0 else f"saves {_dollars(-added)}"
         console.print(f"{' '.join(changes)} {said} a month.")

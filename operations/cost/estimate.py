@@ -19,6 +19,8 @@ OWN_SECRETS = 8
 MASTER_SECRET = 1
 ALARMS = 72
 """66 that the program declares, and two for each of the three scaling policies, which autoscaling makes."""
+DATA_ALARMS = 12
+"""On Kubernetes, where Prometheus watches the service: of database, cache, backups and functions."""
 DASHBOARDS = 2
 FIREWALLS = 1
 FIREWALL_RULES = 6
@@ -57,9 +59,9 @@ def estimate(settings: Settings, prices: Prices) -> list[Line]:
         _database(settings, prices),
         _cache(settings, prices),
         _service(settings, prices),
-        _front(prices),
+        _front(settings, prices),
         _safety(settings, prices),
-        _watching(prices),
+        _watching(settings, prices),
     )
     multiple = prices.multiple(settings.region)
     return [
@@ -124,11 +126,15 @@ def _service(settings: Settings, prices: Prices) -> Iterator[Line]:
         yield Line("service", what, 0, True)
 
 
-def _front(prices: Prices) -> Iterator[Line]:
+def _front(settings: Settings, prices: Prices) -> Iterator[Line]:
     hourly, monthly, assumed, each = prices.hourly, prices.monthly, prices.assumed, prices.each
-    yield Line("front", "load balancer", prices.hours * hourly["load_balancer"])
+    in_cluster = settings.platform == "kubernetes"
+    # In a cluster it is the gateway controller's, not the stack's.
+    yield Line("front", "load balancer", prices.hours * hourly["load_balancer"], in_cluster)
     units = assumed["load_balancer_units"]
     yield Line("front", f"{units} capacity units", units * prices.hours * hourly["load_balancer_unit"], True)
+    if in_cluster:
+        return
     firewall = FIREWALLS * monthly["firewall"] + FIREWALL_RULES * monthly["firewall_rule"]
     yield Line("front", f"a firewall with {FIREWALL_RULES} rules", firewall)
     requests = assumed["firewall_million_requests"]
@@ -149,11 +155,13 @@ def _safety(settings: Settings, prices: Prices) -> Iterator[Line]:
     yield Line("safety", f"{images} GB of images", images * monthly["image_gigabyte"], True)
 
 
-def _watching(prices: Prices) -> Iterator[Line]:
+def _watching(settings: Settings, prices: Prices) -> Iterator[Line]:
     monthly, assumed = prices.monthly, prices.assumed
-    yield Line("watching", f"{ALARMS} alarms", ALARMS * monthly["alarm"])
-    yield Line("watching", f"{DASHBOARDS} dashboards", DASHBOARDS * monthly["dashboard"])
-    metrics = assumed["custom_metrics"]
-    yield Line("watching", f"{metrics} metrics of our own", metrics * monthly["custom_metric"], True)
+    alarms = DATA_ALARMS if settings.platform == "kubernetes" else ALARMS
+    yield Line("watching", f"{alarms} alarms", alarms * monthly["alarm"])
+    if settings.platform != "kubernetes":
+        yield Line("watching", f"{DASHBOARDS} dashboards", DASHBOARDS * monthly["dashboard"])
+        metrics = assumed["custom_metrics"]
+        yield Line("watching", f"{metrics} metrics of our own", metrics * monthly["custom_metric"], True)
     gigabytes = assumed["log_gigabytes"]
     yield Line("watching", f"{gigabytes} GB of logs", gigabytes * prices.each["log_gigabyte"], True)

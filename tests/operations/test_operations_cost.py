@@ -19,6 +19,7 @@ from operations.cost.estimate import Line, estimate
 from operations.cost.prices import TABLE, price_of, read_prices
 from operations.errors import OperationError
 from tests.components.aws.declaring import CHECKOUT, TAGS, Declared, declared
+from tests.components.kubernetes.test_kubernetes_platform import EXISTING
 from tests.components.test_settings_of_clouds import committed
 
 STACKS = ("staging", "prod")
@@ -73,6 +74,26 @@ def test_the_quantities_are_those_of_the_program(stack: str) -> None:
     # Autoscaling makes two alarms of its own a policy; ten alarms cost a dollar, and are no reason to fail.
     declared_alarms = len(program.of("cloudwatch/metricAlarm:MetricAlarm")) + 2 * len(policies)
     assert abs(declared_alarms - module.ALARMS) <= 10
+
+
+def test_on_kubernetes_the_quantities_are_the_programs_too() -> None:
+    # A cluster that exists has its nodes already.
+    settings = Settings.from_mapping({**committed("staging"), "railyard:platform": "kubernetes", **EXISTING})
+
+    def program() -> None:
+        from components.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
+
+        secrets = Secrets({value.key: pulumi.Output.secret("planted") for value in settings.generated})
+        args = KubernetesPlatformArgs(checkout=CHECKOUT, stack="staging", settings=settings, secrets=secrets, tags=TAGS)
+        KubernetesPlatform("railyard-staging", args)
+
+    made = declared(program)
+    said = {line.what for line in estimate(settings, read_prices())}
+    assert abs(len(made.of("cloudwatch/metricAlarm:MetricAlarm")) - module.DATA_ALARMS) <= 3
+    assert not made.of("wafv2/webAcl:WebAcl")
+    assert not made.of("cloudwatch/dashboard:Dashboard")
+    assert not [what for what in said if "firewall" in what or "dashboard" in what or "hosted zone" in what]
+    assert not [what for what in said if "nodes" in what]
 
 
 def test_a_change_costs_what_the_table_says() -> None:
