@@ -31,6 +31,7 @@ class Emitter:
         self._secrets: set[str] = set()
         self.findings: list[dict[str, Any]] = []
         self.errors = 0
+        self._told: set[str] = set()
 
     def learn_secrets(self, value: Any) -> None:
         """Mask the secret texts inside `value` in every message from now on."""
@@ -85,7 +86,12 @@ class Emitter:
 
     def error(self, message: str, urn: str = "") -> None:
         """Show an error."""
+        self._told.add(message)
         self.diagnostic(ERROR, message, urn)
+
+    def was_told(self, message: str) -> bool:
+        """Say whether this error was shown already."""
+        return message in self._told
 
     def warning(self, message: str, urn: str = "") -> None:
         """Show a warning."""

@@ -79,7 +79,8 @@ class Plan:
             self._check_targets(deployment.replace_targets)
             await self._register_and_delete()
         except EngineError as error:
-            deployment.emitter.error(str(error))
+            if not deployment.emitter.was_told(str(error)):
+                deployment.emitter.error(str(error))
             raise FailedError("failed", reported=False) from None
 
     async def close(self) -> None:

@@ -459,11 +459,16 @@ class PluginProvider:
     def _outputs(outputs: Properties | None, given: Properties | None, protocol: Protocol) -> Properties:
         return (outputs or {}) if protocol.secrets else annotate_secrets(outputs, given)
 
-    @staticmethod
-    async def _call(method: Any, request: Any) -> Any:
+    async def _call(self, method: Any, request: Any) -> Any:
         try:
             return await method(request)
         except grpc.aio.AioRpcError as error:
+            if error.code() == grpc.StatusCode.UNAVAILABLE:
+                raise ProviderError(
+                    f"the provider '{self.name}' ended while it was at work ({message_of(error)}); look at what it "
+                    "printed, and at whether what it was asked for was done",
+                    STATUS_UNKNOWN,
+                ) from None
             raise to_provider_error(error) from None
 
 

@@ -238,3 +238,30 @@ def test_program_output_and_logs_come_in_order(stack: Stack) -> None:
         if event.get("diagnosticEvent", {}).get("message", "").startswith("about t")
     ]
     assert about[0]["urn"].endswith("::t")
+
+
+def test_a_provider_that_dies_at_work_is_named_and_what_was_made_is_kept(stack: Stack) -> None:
+    """The step fails, the update ends, and the next one goes on from there."""
+    program = """
+    import os
+    from pulumi.dynamic import CreateResult, Resource, ResourceProvider
+
+    class P(ResourceProvider):
+        def create(self, props):
+            if props["dies"]:
+                os._exit(9)
+            return CreateResult(props["name"], props)
+
+    class R(Resource):
+        def __init__(self, name, dies, opts=None):
+            super().__init__(P(), name, {"name": name, "dies": dies}, opts)
+
+    a = R("a", False)
+    R("b", DIES, opts=Opts(depends_on=[a]))
+    """
+    run = stack.up(program.replace("DIES", "True"), fails=True)
+    assert [state["id"] for state in stack.states()] == ["a"]
+    if stack.engine == "embedded":
+        assert "the provider 'pulumi-python' ended while it was at work" in run.errors
+    stack.up(program.replace("DIES", "False"))
+    assert [state["id"] for state in stack.states()] == ["a", "b"]
