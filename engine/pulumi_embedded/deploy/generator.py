@@ -551,7 +551,11 @@ class Generator:
         self._carried.append(SameStep.untargeted_of(self.deployment, old))
 
     def validated(self, steps: list[Step]) -> list[Step]:
-        """Put what has to come first in front, and refuse steps that need something that is left out."""
+        """Put what has to come first in front, and refuse steps that need something that is left out, or nowhere."""
+        for step in steps:
+            for urn in dependency_urns(step.new) if step.new is not None else ():
+                if urn not in self.urns and urn not in self.deployment.olds:
+                    raise ValueError(f"'{step.urn}' refers to '{urn}', which neither the program nor the state has")
         if self._carried:
             carried, self._carried = self._carried, []
             first = [step for step in carried if not self.has_step(step.urn) and not self.is_operated_on(step.urn)]

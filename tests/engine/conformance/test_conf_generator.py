@@ -80,6 +80,8 @@ def test_a_trigger_that_is_not_known_yet_replaces_in_the_preview(stack: Stack, p
     run = stack.up()
     assert run.ops()["a"][-1] in ("replace", "create-replacement", "delete-replaced")
     stack.settled()
+    run = stack.preview('Thing("b", value=1); Thing("a", opts=Opts(replacement_trigger=Thing("late").out))')
+    assert "replace" in " ".join(run.ops()["a"])
 
 
 def test_a_name_that_another_resource_took_as_its_alias(stack: Stack, probe: Probe) -> None:
@@ -152,11 +154,17 @@ def test_a_provider_whose_settings_are_not_known_yet_cannot_compare(stack: Stack
 
 def test_what_is_not_targeted_brings_what_it_needed(stack: Stack, probe: Probe) -> None:
     """Though the program no longer registers that: the old resource needs it until it is updated itself."""
-    stack.up('a = Thing("a"); b = Thing("b", value=a.out); Thing("c", value=1)')
+    stack.up(
+        """
+        a = Thing("a", opts=Opts(provider=Probe("p")))
+        b = Thing("b", value=a.out)
+        Thing("c", value=1)
+        """
+    )
     stack.write('Thing("b", value="own"); Thing("c", value=2)')
     run = stack.up(None, "--target", "**::c")
     assert run.changes == {"update": 1}
-    assert sorted(stack.names()) == ["a", "b", "c"]
+    assert sorted(stack.names()) == ["a", "b", "c", "p"]
     stack.up()
     assert sorted(stack.names()) == ["b", "c"]
     stack.settled()
@@ -204,7 +212,7 @@ def test_a_destroy_with_the_program_forgets_what_was_read(stack: Stack, probe: P
     f = Found("f", Opts(id="theirs"))
     Thing("a", value=f.out)
     """
-    stack.up(found)
+    stack.up(found.rstrip() + '\n    Group("g")\n')
     stack.write(found.rstrip() + '\n    late = Thing("late"); g = Group("g", Opts(depends_on=[late]))\n')
     stack.destroy("--run-program")
     assert probe.methods("delete") == ["delete a"]
@@ -250,3 +258,32 @@ def test_a_targeted_refresh_without_the_program_takes_the_dependents_along(stack
     probe.forget()
     stack.refresh("--exclude", stack.urn("a"), "--exclude-dependents")
     assert probe.methods("read") == ["read c"]
+
+
+def test_a_provider_that_only_the_state_has_is_loaded_from_there(stack: Stack, probe: Probe) -> None:
+    """A program may name it by its reference; it stays, with its settings."""
+    stack.up('Thing("a", value=1, opts=Opts(provider=Probe("p", region="north")))')
+    reference = stack.state("a")["provider"]
+    stack.write(
+        "from pulumi.resource import DependencyProviderResource\n"
+        f'p = DependencyProviderResource("{reference}"); Thing("a", value=2, opts=Opts(provider=p))\n'
+    )
+    run = stack.up(None, "--target", "**::a")
+    assert run.changes == {"update": 1}
+    assert probe.configured[-1] == {"region": "north"}
+    assert sorted(stack.names()) == ["a", "p"]
+
+
+def test_a_dependency_that_never_was_fails(stack: Stack, probe: Probe) -> None:
+    """Neither the state nor the program has it."""
+    stack.up('Thing("t", value=1)')
+    stack.write(
+        "from pulumi.resource import DependencyResource\n"
+        f'Thing("t", value=2, opts=Opts(depends_on=[DependencyResource("{NOBODY}")]))\n'
+    )
+    assert NOBODY in stack.up(None, "--target", "**::t", fails=True).text
+    if stack.engine == "cli":
+        return  # it says so after it wrote the state, which it cannot read any more
+    assert NOBODY in stack.up(None, fails=True).text
+    stack.up('Thing("t", value=3)')
+    stack.settled()
