@@ -158,6 +158,18 @@ class TestTraffic:
 
 
 class TestRequests:
+    def test_what_is_refused_before_the_service_has_its_form_too(self, router: Properties) -> None:
+        status, body = get(router, **{"a_b": "c"})
+        assert (status, body["code"]) == (400, "INVALID_INPUT")
+
+    def test_a_method_that_nobody_knows_is_for_the_service_to_refuse(self, router: Properties) -> None:
+        connection = http.client.HTTPConnection(router["listens"][0], timeout=5)
+        try:
+            connection.request("QUERY", "/")
+            assert connection.getresponse().status != 400
+        finally:
+            connection.close()
+
     def test_a_forged_client_address_stays_left_of_the_one_trusted_hop(self, router: Properties) -> None:
         forwarded = get(router, **{"X-Forwarded-For": "203.0.113.9"})[1]["from"].split(",")
         assert forwarded[0] == "203.0.113.9"
