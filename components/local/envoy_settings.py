@@ -206,8 +206,6 @@ def _connection_manager(folder: Path) -> Json:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_header_transformation": "PASS_THROUGH",
-        # The service itself answers 405 to a method it does not know.
-        "http_protocol_options": {"allow_custom_methods": True},
         "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
         "request_headers_timeout": "10s",
         "rds": {"route_config_name": "service", "config_source": _file_source(folder / "routes.json")},

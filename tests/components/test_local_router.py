@@ -162,11 +162,12 @@ class TestRequests:
         status, body = get(router, **{"a_b": "c"})
         assert (status, body["code"]) == (400, "INVALID_INPUT")
 
-    def test_a_method_that_nobody_knows_is_for_the_service_to_refuse(self, router: Properties) -> None:
+    def test_a_method_that_nobody_knows_is_refused_in_it_as_well(self, router: Properties) -> None:
         connection = http.client.HTTPConnection(router["listens"][0], timeout=5)
         try:
-            connection.request("QUERY", "/")
-            assert connection.getresponse().status != 400
+            connection.request("BREW", "/")
+            answer = connection.getresponse()
+            assert (answer.status, json.loads(answer.read())["code"]) == (400, "INVALID_INPUT")
         finally:
             connection.close()
 
