@@ -34,6 +34,8 @@ class Lightning:
     base_fee_msat: int
     kill_merchant: Callable[[], None]
     start_merchant: Callable[[], None]
+    mine: Callable[[int], object] | None = None
+    """Blocks on demand, where the chain is a real one."""
 
     def config(self, *, submit_wait_seconds: float = 30.0) -> LndConfig:
         """The rail's, with the macaroons of least rights."""
@@ -97,4 +99,4 @@ def real(folder: Path) -> Iterator[Lightning]:
         parties = [
             Party(node.url, node.certificate, node.macaroon_file) for node in (merchant, network.nodes["customer"])
         ]
-        yield Lightning(parties[0], parties[1], 1000, merchant.kill, start)
+        yield Lightning(parties[0], parties[1], 1000, merchant.kill, start, network.esplora.mine)

@@ -191,6 +191,36 @@ async def test_held_money_is_taken_or_goes_back(rail: LndRail, customer: LndClie
         assert (await paying)["status"] == ("SUCCEEDED" if take else "FAILED")
 
 
+@pytest.mark.parametrize("lightning", [pytest.param("real", marks=pytest.mark.full)], indirect=True)
+async def test_held_money_that_nobody_decides_on_goes_back_before_its_htlc_expires(
+    rail: LndRail, customer: LndClient, lightning: Lightning
+) -> None:
+    """The bundled chain follows the clock; here it is mined."""
+    assert lightning.mine is not None
+    digest = hashlib.sha256(os.urandom(32)).hexdigest()
+    held = await rail.holds.create(
+        digest,
+        amount_msat=15_000_000,
+        memo="deposit",
+        expires_at=datetime.now(UTC) + timedelta(hours=1),
+        cltv_expiry_blocks=80,
+    )
+    paying = asyncio.create_task(pay(customer, held.payment_request))
+
+    async def reached(state: str) -> bool:
+        return (await rail.holds.state(digest)).state == state
+
+    await until(lambda: reached("ACCEPTED"), PATIENCE_SECONDS)
+    # LND lets go 12 blocks before the HTLC's end; the payer put at most three on top.
+    for _ in range(15):
+        await asyncio.to_thread(lightning.mine, 5)
+        if await reached("CANCELED"):
+            break
+    await until(lambda: reached("CANCELED"), PATIENCE_SECONDS)
+    assert (await paying)["status"] == "FAILED"
+    assert (await rail.liquidity()).force_closing_channels == 0
+
+
 async def test_liquidity_is_what_the_channels_hold(rail: LndRail) -> None:
     found = await rail.liquidity()
     assert found.sendable_msat > 0
