@@ -239,7 +239,10 @@ def _tell_recorded(resources: list[dict[str, Any]], phases: Phases) -> None:
         reasons = lacking.get(resource["type"], {})
         if "*" in reasons:
             lines.add(f"{resource['type']}: {reasons['*']}")
-        given = {name for name in reasons if name in (resource.get("inputs") or {})}
+        inputs = resource.get("inputs") or {}
+        # A default, or what is empty or false, asks for nothing that could be missed.
+        silent = {*(inputs.get("__defaults") or []), *(name for name, value in inputs.items() if not value)}
+        given = {name for name in reasons if name in inputs} - silent
         # What the provider itself found that no operation took, at any depth.
         given |= set((resource.get("outputs") or {}).get("__recorded") or [])
         if given:

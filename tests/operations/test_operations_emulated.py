@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -154,6 +155,22 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     assert "Nothing of it is left" in ended.stdout
     assert emulated.account.url() == ""
     assert (ROOT / f"Pulumi.{name}.yaml").read_bytes() == before
+
+
+@pytest.mark.full
+@pytest.mark.skipif(
+    shutil.which("pulumi-language-python") is None or shutil.which("pulumi") is None,
+    reason="there is no Pulumi CLI on PATH, with its Python host",
+)
+def test_the_pulumi_cli_makes_the_same_stack_of_the_same_providers(state: Path) -> None:
+    made = command(state, "up", "staging", "--emulated", RAILYARD_ENGINE="cli")
+    assert made.returncode == 0, made.stdout + made.stderr
+    again = command(state, "up", "staging", "--emulated", RAILYARD_ENGINE="cli")
+    assert "no changes" in again.stdout, again.stdout + again.stderr
+    check_account(EmulatedStack("staging", State(state / "emulated" / "staging")))
+    ended = command(state, "down", "staging", "--emulated", "--yes", RAILYARD_ENGINE="cli")
+    assert ended.returncode == 0, ended.stdout + ended.stderr
+    assert "Nothing of it is left" in ended.stdout
 
 
 def check_account(emulated: EmulatedStack) -> None:
