@@ -14,7 +14,17 @@ import pytest
 from payments.core import Core
 from payments.web.application import _routes
 from payments.web.gate import MAXIMUM_BODY_BYTES
-from tests.app.conftest import SECRETS, RedisServer, TestDatabase, client_of, new_key
+from tests.app.conftest import (
+    SECRETS,
+    RedisServer,
+    TestDatabase,
+    client_of,
+    core_for,
+    free_port,
+    new_key,
+    settings_for,
+)
+from tests.app.memory_rail import MemoryRail
 from tests.app.serving import web_process
 
 JSON = {"content-type": "application/json"}
@@ -212,3 +222,24 @@ async def test_requests_that_are_no_http_are_refused_and_the_service_goes_on(por
     assert (await _status(number, b"GET /health HTTP/1.1\r\nHost: x\r\n\r\n"))[0] == 200
     errors = [line for line in log.read_text().splitlines() if '"level":"error"' in line or "Traceback" in line]
     assert errors == []
+
+
+async def test_without_its_database_every_route_says_503_and_when_to_come_back(
+    database: TestDatabase, redis_server: RedisServer
+) -> None:
+    """Nobody listens where PostgreSQL should be: one sentence, no trace, and no request hangs."""
+    url = f"postgresql://payments_app:word@127.0.0.1:{free_port()}/gone"
+    settings = settings_for(database, redis_server.url, database_url=url, database_pool_timeout_seconds=0.2)
+    core = core_for(settings, MemoryRail())
+    await core.start()
+    try:
+        async with client_of(core, **{"x-api-key": "sk_test_" + "a" * 43}) as client:
+            for method, path in (("GET", "/v1/invoices"), ("POST", "/v1/invoices"), ("GET", "/v1/ledger")):
+                answer = await client.request(method, path, json={"amount": 1} if method == "POST" else None)
+                assert answer.status_code == 503, f"{method} {path}: {answer.text}"
+                assert int(answer.headers["retry-after"]) > 0
+                assert answer.json()["code"] == "SERVICE_UNAVAILABLE"
+            assert (await client.get("/health")).status_code == 200
+            assert (await client.get("/ready")).status_code == 503
+    finally:
+        await core.close()

@@ -228,3 +228,35 @@ async def test_fifty_at_once_with_one_key_have_one_effect(place: Place, path: st
         if other == url or "{" not in path:
             refused = await client.post(url, json=changed, headers=headers)
             assert refused.status_code == 409, "a key belongs to one body"
+
+
+async def test_a_key_belongs_to_its_caller_and_its_route_as_it_is_spelled(core: Core) -> None:
+    """Another API key, also of the same user, another route or other capitals: another request."""
+    made = [await new_key(core), await new_key(core), await new_key(core, userId="bob")]
+    ids = []
+    for number, one in enumerate(made):
+        async with client_of(core, **{"x-api-key": one["key"]}) as client:
+            for name in ("Key-1", "key-1"):
+                answer = await client.post("/v1/invoices", json={"amount": 1}, headers={"Idempotency-Key": name})
+                assert answer.status_code == 201, answer.text
+                ids.append(answer.json()["id"])
+            guides = await client.post(
+                "/api/lightning/create-invoice", json={"amount": 1}, headers={"Idempotency-Key": "Key-1"}
+            )
+            assert guides.status_code == 200, f"{number}: {guides.text}"
+    assert len(set(ids)) == 6
+
+
+@pytest.mark.parametrize(
+    ("header", "status"),
+    [(b"a" * 255, 201), (b"a" * 256, 400), (b"", 400), ("é".encode(), 400), (b"\xe9", 400), (b"a\tb", 400)],
+)
+async def test_a_key_is_1_to_255_visible_ascii_characters(
+    client: httpx.AsyncClient, header: bytes, status: int
+) -> None:
+    answer = await client.post(
+        "/v1/invoices",
+        content=b'{"amount":1}',
+        headers=[(b"content-type", b"application/json"), (b"idempotency-key", header)],
+    )
+    assert answer.status_code == status, answer.text
