@@ -179,7 +179,7 @@ def _cluster(emulated: EmulatedStack, settings: Settings, phases: Phases) -> str
         return cluster.url
     with phases.phase("cluster") as phase:
         if cluster.needs_building():
-            phase.doing("building Kubernetes from Go modules, once: about 15 minutes of one core")
+            phase.doing("building Kubernetes from Go modules, once: about 10 minutes of processor time")
         else:
             phase.doing("starting the emulated Kubernetes")
         url = cluster.start()

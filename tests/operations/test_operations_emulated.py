@@ -141,6 +141,17 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     assert status["resources"] >= 110
     check_account(emulated)
 
+    # Somebody deletes an alarm: as with a real provider it is seen when it is looked for.
+    import boto3
+
+    keys = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}
+    watch = boto3.client("cloudwatch", endpoint_url=emulated.account.url(), region_name="eu-central-1", **keys)
+    watch.delete_alarms(AlarmNames=[f"railyard-{name}-redis-down"])
+    assert "no changes" in command(state, "preview", name, "--emulated").stdout
+    assert (
+        f"+ MetricAlarm railyard-{name}-redis-down" in command(state, "preview", name, "--emulated", "--refresh").stdout
+    )
+
     process = emulated.account.process()
     assert process is not None
     process.send_signal(signal.SIGKILL)

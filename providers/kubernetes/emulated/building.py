@@ -1,7 +1,7 @@
 """The cluster's programs, built once from Go modules and kept in a cache folder.
 
-A build is about 15 minutes of one core the first time and 0.5 GB on disk; it runs at low priority. Every program is
-moved into the cache whole, so that a build that was broken off is gone on with.
+A build from empty caches is about 10 minutes of processor time and 0.5 GB on disk; it runs at low priority. Every
+program is moved into the cache whole, so that a build that was broken off is gone on with.
 """
 
 from __future__ import annotations
