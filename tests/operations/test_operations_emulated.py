@@ -142,10 +142,10 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     check_account(emulated)
 
     # Somebody deletes an alarm: as with a real provider it is seen when it is looked for.
-    import boto3
-
-    keys = {"aws_access_key_id": "emulated", "aws_secret_access_key": "emulated"}
-    watch = boto3.client("cloudwatch", endpoint_url=emulated.account.url(), region_name="eu-central-1", **keys)
+    watch: Any = botocore.session.Session().create_client(
+        "cloudwatch", region_name="eu-central-1", endpoint_url=emulated.account.url(),
+        aws_access_key_id="test", aws_secret_access_key="test",
+    )  # fmt: skip
     watch.delete_alarms(AlarmNames=[f"railyard-{name}-redis-down"])
     assert "no changes" in command(state, "preview", name, "--emulated").stdout
     assert (
