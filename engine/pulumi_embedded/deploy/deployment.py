@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+from collections.abc import Awaitable
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
@@ -105,7 +106,7 @@ class Deployment:
         """Bring one resource to the state the program asks for; the answer goes to `registration`."""
         urn = self.make_urn(goal.parent, goal.type, goal.name)
         try:
-            await self._register(goal, registration)
+            await self._register(goal, registration, urn)
         except BailError:
             self._give_up()
         except StepFailedError:
@@ -114,10 +115,11 @@ class Deployment:
             self.emitter.error(str(error) or type(error).__name__, urn)
             self._give_up()
 
-    async def _register(self, goal: Goal, registration: Registration) -> None:
+    async def _register(self, goal: Goal, registration: Registration, urn: str) -> None:
         generator, executor = self.generator, self.executor
+        asked = generator.ahead.ask(goal, urn)
         async with generator.turn:
-            work = generator.begin(goal, registration)
+            work = generator.begin(goal, registration, asked)
             refresh = generator.refresh_step(work)
             if refresh is None:
                 decided = await generator.after_refresh(work)
@@ -229,17 +231,24 @@ class Deployment:
         ignore_changes: list[str],
         *,
         allow_unknowns: bool | None = None,
+        asked: Awaitable[DiffResult] | None = None,
     ) -> DiffResult:
-        """Return what a provider says would change; where it does not know, any change of the inputs is one."""
-        diff = await provider.diff(
-            DiffRequest(
-                urn=urn,
-                id=resource_id,
-                old_inputs=old_inputs,
-                old_outputs=old_outputs,
-                new_inputs=new_inputs,
-                allow_unknowns=self.dry_run if allow_unknowns is None else allow_unknowns,
-                ignore_changes=ignore_changes,
+        """Return what a provider says would change; where it does not know, any change of the inputs is one.
+
+        `asked` is the provider's answer to this very question, if it was asked before.
+        """
+        diff = await (
+            asked
+            or provider.diff(
+                DiffRequest(
+                    urn=urn,
+                    id=resource_id,
+                    old_inputs=old_inputs,
+                    old_outputs=old_outputs,
+                    new_inputs=new_inputs,
+                    allow_unknowns=self.dry_run if allow_unknowns is None else allow_unknowns,
+                    ignore_changes=ignore_changes,
+                )
             )
         )
         if diff.changes != UNKNOWN_CHANGES:

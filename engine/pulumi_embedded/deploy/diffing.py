@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from pulumi_embedded.deploy.property_path import Path, contains, parse_path, path_text
-from pulumi_embedded.properties import Properties, deep_equals, has_value, signature
+from pulumi_embedded.properties import Properties, contains_unknowns, deep_equals, has_value, signature, without_secrets
 
 NONE, SOME, UNKNOWN_CHANGES = "none", "some", "unknown"
 INIT_ERROR_KEY = "#initerror"
@@ -144,3 +144,11 @@ def apply_replace_on_changes(diff: DiffResult, replace_on_changes: list[str], ha
         if detailed is not None:
             detailed[INIT_ERROR_KEY] = PropertyDiff("update-replace")
     return replace(diff, changes=changes, replace_keys=list(keys), detailed=detailed)
+
+
+def trigger_changed(new: Properties | None, old: Properties | None) -> bool:
+    """Say whether a replacement trigger changed; a null is no trigger."""
+    new, old = without_secrets(new), without_secrets(old)
+    if contains_unknowns(new) or contains_unknowns(old):
+        return True
+    return new is not None and old is not None and not deep_equals(new, old)

@@ -10,6 +10,7 @@ import asyncio
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Literal
 
+from pulumi_embedded.deploy.ahead import Ahead, Asked
 from pulumi_embedded.deploy.aliases import AliasBook
 from pulumi_embedded.deploy.diffing import (
     NONE,
@@ -17,6 +18,7 @@ from pulumi_embedded.deploy.diffing import (
     DiffResult,
     DiffUnavailableError,
     apply_replace_on_changes,
+    trigger_changed,
 )
 from pulumi_embedded.deploy.goal import Goal, ReadRequest
 from pulumi_embedded.deploy.graph import dependencies, dependency_urns, provider_urn
@@ -28,11 +30,9 @@ from pulumi_embedded.deploy.selection import Selection
 from pulumi_embedded.deploy.step_base import Registration, Step
 from pulumi_embedded.deploy.steps import CreateStep, DeleteStep, ReplaceStep, SameStep, UpdateStep
 from pulumi_embedded.properties import (
-    Properties,
     contains_unknowns,
     deep_equals,
     masked,
-    without_secrets,
 )
 from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.urn import ROOT_STACK_TYPE, is_provider_type, make_urn, urn_qualified_type
@@ -58,6 +58,7 @@ class Work:
     new: ResourceState
     invalid: bool
     seed: bytes
+    asked: Asked | None = None
     provider: Provider | None = None
     recreating: bool = False
     imported: bool = False
@@ -72,6 +73,7 @@ class Generator:
         self.refresh = refresh
         self.failed = False
         self.turn = asyncio.Lock()
+        self.ahead = Ahead(deployment, possible=mode == "update" and not refresh)
         self.urns: set[str] = set()
         self.reads: set[str] = set()
         self.deletes = deployment.deleted
@@ -148,7 +150,7 @@ class Generator:
         self.reads.add(urn)
         return [ReadStep(self.deployment, registration, old, new)]
 
-    def begin(self, goal: Goal, registration: Registration) -> Work:
+    def begin(self, goal: Goal, registration: Registration, asked: Asked | None) -> Work:
         """Take a registration: its URN, and what the state has of it."""
         urn = self.new_urn(goal.parent, goal.type, goal.name)
         old, invalid, alias = self._find_old(urn, goal.name, goal.type, goal.parent, goal)
@@ -158,7 +160,8 @@ class Generator:
             self.providers[urn] = new
             if alias:
                 self.providers[alias] = new
-        return Work(goal, registration, urn, old, new, invalid, self.deployment.seed())
+        seed = asked.seed if asked else self.deployment.seed()
+        return Work(goal, registration, urn, old, new, invalid, seed, asked)
 
     def refresh_step(self, work: Work) -> RefreshStep | None:
         """Return the refresh that comes before anything else, None when there is none."""
@@ -280,9 +283,12 @@ class Generator:
         targeted = implicit or self.selection.included(new)
         afresh = work.recreating or old is None or old.external or self.selection.replacement_asked(urn, old)
         if work.provider is not None and targeted:
-            olds = None if afresh or old is None else old.inputs
-            news = goal.properties if afresh else inputs
-            checked = await work.provider.check(urn, olds, news, allow_unknowns=deployment.dry_run, seed=work.seed)
+            if work.asked is not None and work.asked.old is old and (old is None or not afresh):
+                checked = await work.asked.checked()
+            else:
+                olds = None if afresh or old is None else old.inputs
+                news = goal.properties if afresh else inputs
+                checked = await work.provider.check(urn, olds, news, allow_unknowns=deployment.dry_run, seed=work.seed)
             inputs = checked.inputs
             new.inputs = inputs
             work.invalid = deployment.report_check_failures(new, checked.failures) or work.invalid
@@ -344,7 +350,7 @@ class Generator:
         if trigger is not None and not deployment.dry_run and contains_unknowns(trigger):
             deployment.emitter.error(f"replacement trigger contains unknowns for {work.urn}", work.urn)
             raise BailError
-        if _triggers(new.replacement_trigger, old.replacement_trigger):
+        if trigger_changed(new.replacement_trigger, old.replacement_trigger):
             return DiffResult(changes=SOME), True
         blame = await self._blame(work, old)
         if blame:
@@ -353,8 +359,9 @@ class Generator:
             same = deep_equals(old.inputs, new.inputs)
             return DiffResult(changes=NONE if same else SOME), False
         try:
+            asked, ignored = work.asked.difference(old, new.inputs) if work.asked else None, work.goal.ignore_changes
             diff = await deployment.diff_resource(
-                work.urn, old.id, old.inputs, old.outputs, new.inputs, work.provider, work.goal.ignore_changes
+                work.urn, old.id, old.inputs, old.outputs, new.inputs, work.provider, ignored, asked=asked
             )
         except DiffUnavailableError as error:
             deployment.emitter.warning(str(error), work.urn)
@@ -579,14 +586,6 @@ class Generator:
                     raise BailError
                 self.skipped_creates.discard(urn)
         return steps
-
-
-def _triggers(new: Properties | None, old: Properties | None) -> bool:
-    """Say whether a replacement trigger changed; a null is no trigger."""
-    new, old = without_secrets(new), without_secrets(old)
-    if contains_unknowns(new) or contains_unknowns(old):
-        return True
-    return new is not None and old is not None and not deep_equals(new, old)
 
 
 def default_urn(stack: str, project: str, parent: str, resource_type: str, name: str) -> str:
