@@ -254,7 +254,7 @@ def test_a_targeted_refresh_without_the_program_takes_the_dependents_along(stack
     stack.up('a = Thing("a", value=1); b = Thing("b", up=a.out); Thing("c")')
     probe.forget()
     stack.refresh("--target", stack.urn("a"), "--target-dependents")
-    assert probe.methods("read") == ["read a", "read b"]
+    assert sorted(probe.methods("read")) == ["read a", "read b"]  # they are read at once
     probe.forget()
     stack.refresh("--exclude", stack.urn("a"), "--exclude-dependents")
     assert probe.methods("read") == ["read c"]
