@@ -84,6 +84,9 @@ def _computed(kind: str, name: str) -> Inputs:
     # The formats that policies are linted against.
     prefix = {"cloudwatch": "log-group:", "secretsmanager": "secret:", "ecr": "repository/"}.get(service, "")
     arn = f"arn:aws:{place}:{REGION}:{ACCOUNT}:{prefix}{name}"
+    arn = {"s3": f"arn:aws:s3:::{name}", "ecs": f"arn:aws:ecs:{REGION}:{ACCOUNT}:task-definition/{name}:1"}.get(
+        service, arn
+    )
     return {
         "arn": arn,
         "name": name,

@@ -8,6 +8,7 @@ import pytest
 
 from tests.components.aws.declaring import Declared, declared, mutated
 from tests.components.aws.foundation_properties import untagged
+from tests.components.aws.policy_lint import documents, findings
 from tests.components.aws.workload_programs import PROGRAMS
 from tests.components.aws.workload_properties import CHECKS, failing
 
@@ -188,3 +189,9 @@ def test_the_same_is_declared_while_nothing_is_known(component: str) -> None:
 @pytest.mark.parametrize("component", PROGRAMS)
 def test_everything_carries_the_required_tags(component: str) -> None:
     assert untagged(whole(component)) == []
+
+
+@pytest.mark.parametrize("component", PROGRAMS)
+def test_every_policy_document_passes_the_linter(component: str) -> None:
+    found = {where: findings(text) for where, text in documents(whole(component))}
+    assert {where: what for where, what in found.items() if what} == {}
