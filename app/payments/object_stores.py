@@ -15,7 +15,6 @@ import os
 import secrets
 import xml.etree.ElementTree as ElementTree
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, Protocol
@@ -24,9 +23,9 @@ from urllib.parse import quote, urlsplit
 import aiohttp
 import orjson
 
+from payments.aws_credentials import AwsKeys, NoCredentialsError, find_keys
 from payments.upstreams.guarding import DEFAULT_PATIENCE, Patience, guarded_by
 
-_CREDENTIALS_HOST: Final = "http://169.254.170.2"  # ECS gives a task its role's credentials there
 _TIMEOUT: Final = aiohttp.ClientTimeout(total=30, connect=5)
 _UPSTREAMS: Final = {"LND_BACKUP_STORE": "channel-backups", "AUDIT_ARCHIVE_STORE": "audit-archive"}
 _EMPTY_SHA256: Final = hashlib.sha256(b"").hexdigest()
@@ -126,15 +125,6 @@ class FolderStore:
         return None
 
 
-@dataclass(frozen=True, slots=True)
-class AwsKeys:
-    """Credentials for one request."""
-
-    key_id: str
-    secret: str = field(repr=False)
-    token: str = field(default="", repr=False)
-
-
 def _utc_now() -> datetime:
     return datetime.now(UTC)
 
@@ -183,7 +173,7 @@ def sign_v4(
 
 
 class S3Store:
-    """A bucket, with the credentials of the environment or of the ECS task's role.
+    """A bucket, with the credentials that this process has (`aws_credentials.py`).
 
     Args:
         bucket: its name.
@@ -218,22 +208,6 @@ class S3Store:
         self._clock = clock
         self._guard = guarded_by(patience.breaker(upstream))
 
-    async def _keys(self, session: aiohttp.ClientSession) -> AwsKeys:
-        key_id, secret = os.environ.get("AWS_ACCESS_KEY_ID"), os.environ.get("AWS_SECRET_ACCESS_KEY")
-        if key_id and secret:
-            return AwsKeys(key_id, secret, os.environ.get("AWS_SESSION_TOKEN", ""))
-        relative = os.environ.get("AWS_CONTAINER_CREDENTIALS_RELATIVE_URI")
-        url = _CREDENTIALS_HOST + relative if relative else os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
-        if not url:
-            raise StoreError("There are no AWS credentials to reach the bucket with: give the task a role.")
-        token_file = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN_FILE")
-        headers = {}
-        if token_file:
-            headers["Authorization"] = (await asyncio.to_thread(Path(token_file).read_text)).strip()
-        async with session.get(url, headers=headers) as answer:
-            found = orjson.loads(await answer.read())
-        return AwsKeys(found["AccessKeyId"], found["SecretAccessKey"], found.get("Token", ""))
-
     async def _call(self, method: str, path: str, query: str = "", data: bytes = b"") -> bytes:
         """The body of an answer that is no refusal. Raises StoreError."""
         status, body, _headers = await self._ask(method, path, query, data)
@@ -248,7 +222,7 @@ class S3Store:
         digest = hashlib.sha256(data).hexdigest() if data else _EMPTY_SHA256
         try:
             async with aiohttp.ClientSession(timeout=_TIMEOUT) as session:
-                keys = await self._keys(session)
+                keys = await find_keys(session, self._region)
                 headers = sign_v4(
                     keys,
                     method=method,
@@ -264,7 +238,12 @@ class S3Store:
                     method, URL(url, encoded=True), data=data, headers=headers, middlewares=self._guard
                 ) as answer:
                     return answer.status, await answer.read(), answer.headers
-        except (aiohttp.ClientError, TimeoutError, OSError, KeyError, orjson.JSONDecodeError) as error:
+        except NoCredentialsError as error:
+            raise StoreError(str(error)) from error
+        except (
+            *(aiohttp.ClientError, TimeoutError, OSError),
+            *(KeyError, orjson.JSONDecodeError, ElementTree.ParseError),
+        ) as error:
             raise StoreError(f"The bucket {self._bucket} is not reached ({type(error).__name__}).") from error
 
     async def put(self, name: str, data: bytes) -> None:

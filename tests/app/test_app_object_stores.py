@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
+import aiohttp
 import boto3
 import pytest
+from aiohttp import web
+from aiohttp.test_utils import TestServer
 from moto.server import ThreadedMotoServer
 
-from payments.object_stores import AwsKeys, FolderStore, S3Store, StoreConfigError, StoreError, sign_v4, store_of
+from payments.aws_credentials import AwsKeys, find_keys
+from payments.object_stores import FolderStore, S3Store, StoreConfigError, StoreError, sign_v4, store_of
 
 
 @pytest.fixture
@@ -41,10 +46,56 @@ async def test_what_is_put_is_listed_in_order_and_given_back(bucket: str) -> Non
 
 
 async def test_without_credentials_it_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("AWS_ACCESS_KEY_ID", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI", "AWS_CONTAINER_CREDENTIALS_FULL_URI"):
+    for name in (
+        *("AWS_ACCESS_KEY_ID", "AWS_ROLE_ARN", "AWS_CONTAINER_CREDENTIALS_RELATIVE_URI"),
+        "AWS_CONTAINER_CREDENTIALS_FULL_URI",
+    ):
         monkeypatch.delenv(name, raising=False)
     with pytest.raises(StoreError, match="give the task a role"):
         await S3Store("backups", "", region="us-east-1").put("a.multi", b"a")
+
+
+@pytest.fixture
+def pod(bucket: str, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
+    """What EKS gives a pod whose ServiceAccount has a role: two variables and a token, this file."""
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_SESSION_TOKEN", "AWS_ROLE_SESSION_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    token = tmp_path / "token"
+    token.write_text("the.pods.token\n")
+    monkeypatch.setenv("AWS_ROLE_ARN", "arn:aws:iam::123456789012:role/worker")
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(token))
+    monkeypatch.setenv("AWS_ENDPOINT_URL_STS", bucket)
+    return token
+
+
+async def test_a_pods_token_is_traded_for_its_role(bucket: str, pod: Path) -> None:
+    store = S3Store("backups", "", region="us-east-1", endpoint=bucket)
+    await store.put("a.multi", b"a")
+    assert await store.get("a.multi") == b"a"
+    async with aiohttp.ClientSession() as session:
+        keys = await find_keys(session, "us-east-1")
+    assert keys.key_id.startswith("ASIA")
+    assert keys.token
+    assert keys.secret not in repr(keys)
+
+
+async def test_a_pods_token_that_sts_does_not_trust(bucket: str, pod: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[dict[str, Any]] = []
+
+    async def refuse(request: web.Request) -> web.Response:
+        seen.append(dict(await request.post()))
+        return web.Response(status=403, text="<ErrorResponse/>")
+
+    application = web.Application()
+    application.router.add_post("/", refuse)
+    async with TestServer(application) as server:
+        monkeypatch.setenv("AWS_ENDPOINT_URL_STS", str(server.make_url("/")))
+        with pytest.raises(StoreError, match="trust policy"):
+            await S3Store("backups", "", region="us-east-1", endpoint=bucket).put("a.multi", b"a")
+    assert seen[0]["WebIdentityToken"] == "the.pods.token"
+    monkeypatch.setenv("AWS_WEB_IDENTITY_TOKEN_FILE", str(pod) + ".gone")
+    with pytest.raises(StoreError, match="not reached"):
+        await S3Store("backups", "", region="us-east-1", endpoint=bucket).put("a.multi", b"a")
 
 
 def test_the_signature_is_that_of_awss_example() -> None:
