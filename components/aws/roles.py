@@ -2,7 +2,7 @@
 
 - execution: pulls the image, reads the secrets that ECS injects, writes the log lines; no code of ours runs as it;
 - web: nothing; its metrics are lines of its log;
-- worker: appends to the audit archive.
+- worker: appends to the audit archive, and keeps the channel backups.
 
 Only ECS takes them, for tasks of this account and region.
 """
@@ -33,6 +33,7 @@ class RolesArgs:
         log_group_arns: of the tasks' log groups.
         archive_arn: bucket of the audit archive, if there is one.
         archive_key_arn: the key of that bucket.
+        worker_statements: what else the worker may do.
         tags: the required tags, and more.
     """
 
@@ -44,6 +45,7 @@ class RolesArgs:
     log_group_arns: Sequence[pulumi.Input[str]]
     archive_arn: pulumi.Input[str] | None = None
     archive_key_arn: pulumi.Input[str] | None = None
+    worker_statements: Sequence[Statement] = ()
     tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -65,7 +67,7 @@ class Roles(pulumi.ComponentResource):
         self._name, self._args = name, args
         self.execution_role_arn = self._role("execution", self._execution())
         self.web_role_arn = self._role("web", [])
-        self.worker_role_arn = self._role("worker", self._archive())
+        self.worker_role_arn = self._role("worker", [*self._archive(), *args.worker_statements])
         self.auditor_role_arn = self._role("auditor", self._audit())
         self.register_outputs(
             {

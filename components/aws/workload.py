@@ -18,6 +18,7 @@ from components.aws.audit_archive import AuditArchive, AuditArchiveArgs
 from components.aws.autoscaling import Autoscaling, AutoscalingArgs
 from components.aws.backups import Backups, BackupsArgs
 from components.aws.budget import Budget, BudgetArgs
+from components.aws.channel_backups import ChannelBackups, ChannelBackupsArgs
 from components.aws.container import ContainerArgs
 from components.aws.dashboards import Dashboards, DashboardsArgs
 from components.aws.database_events import DatabaseEvents, DatabaseEventsArgs
@@ -31,7 +32,7 @@ from components.aws.scheduled_tasks import ARCHIVE, CONTAINER, ScheduledTasks, S
 from components.aws.secrets import StackSecrets
 from components.aws.service import Service, ServiceArgs, Traffic, cluster_and_services
 from components.service_variables import service_variables
-from components.settings import Settings
+from components.settings import Rail, Settings
 from components.settings.pool import connection_limit
 from components.tags import check_tags
 
@@ -62,7 +63,8 @@ class WorkloadArgs:
 
 
 class Workload(pulumi.ComponentResource):
-    """The parts: `logs`, `archive`, `roles`, `alarms`, `service`, `scheduled_tasks`, `dashboards`, `backups`."""
+    """The parts: `logs`, `archive`, `channel_backups`, `roles`, `alarms`, `service`, `scheduled_tasks`, `dashboards`,
+    `backups`."""
 
     def __init__(self, name: str, args: WorkloadArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Workload", name, None, opts)
@@ -80,6 +82,7 @@ class Workload(pulumi.ComponentResource):
         self._cache_node = pulumi.Output.concat(args.foundation.cache.replication_group_id, "-001")
         self.logs = self._logs()
         self.archive = self._archive()
+        self.channel_backups = self._channel_backups()
         self.roles = self._roles()
         self.alarms = self._alarms()
         self.service = self._service()
@@ -133,6 +136,20 @@ class Workload(pulumi.ComponentResource):
             self._child,
         )
 
+    def _channel_backups(self) -> ChannelBackups | None:
+        args = self._args
+        if Rail.LND not in args.settings.rails:
+            return None
+        return ChannelBackups(
+            f"{self._name}-channels",
+            ChannelBackupsArgs(
+                kms_key_arn=args.foundation.keys.data_key_arn,
+                retain=args.settings.audit_lock_mode == "COMPLIANCE",
+                tags=args.tags,
+            ),
+            self._child,
+        )
+
     def _roles(self) -> Roles:
         args = self._args
         return Roles(
@@ -146,6 +163,7 @@ class Workload(pulumi.ComponentResource):
                 log_group_arns=list(self.logs.arns.values()),
                 archive_arn=self.archive.arn,
                 archive_key_arn=args.foundation.keys.data_key_arn,
+                worker_statements=self.channel_backups.use if self.channel_backups else (),
                 tags=args.tags,
             ),
             self._child,
@@ -229,7 +247,7 @@ class Workload(pulumi.ComponentResource):
                 worker_role_arn=self.roles.worker_role_arn,
                 environment=self._environment(),
                 web_environment={},
-                worker_environment=self._archive_store(),
+                worker_environment=self._stores(),
                 web_secrets=args.secrets.web_variables,
                 worker_secrets=args.secrets.worker_variables,
                 migrate_secrets=args.secrets.migrate_variables,
@@ -292,6 +310,10 @@ class Workload(pulumi.ComponentResource):
 
     def _archive_store(self) -> dict[str, pulumi.Input[str]]:
         return {"AUDIT_ARCHIVE_STORE": pulumi.Output.concat("s3://", self.archive.bucket)}
+
+    def _stores(self) -> dict[str, pulumi.Input[str]]:
+        backups = self.channel_backups
+        return {**self._archive_store(), **({"LND_BACKUP_STORE": backups.url} if backups else {})}
 
     def _task(
         self,

@@ -25,9 +25,11 @@ from components.aws.alarms import DataAlarms, DataAlarmsArgs
 from components.aws.audit_archive import AuditArchive, AuditArchiveArgs
 from components.aws.backups import Backups, BackupsArgs
 from components.aws.budget import Budget, BudgetArgs
+from components.aws.channel_backups import ChannelBackups, ChannelBackupsArgs
 from components.aws.database_events import DatabaseEvents, DatabaseEventsArgs
 from components.aws.foundation import Foundation, FoundationArgs
 from components.aws.notifications import Notifications, NotificationsArgs
+from components.aws.policy_documents import Statement
 from components.aws.registry import Image, ImageArgs
 from components.aws.slack import Slack, SlackArgs
 from components.kubernetes.application import Application, ApplicationArgs
@@ -38,7 +40,7 @@ from components.kubernetes.roles import AccountRole, AccountRoleArgs
 from components.kubernetes.secrets import Remote
 from components.release import release_id
 from components.service_variables import service_variables
-from components.settings import Secrets, Settings
+from components.settings import Rail, Secrets, Settings
 from components.settings.pool import connection_limit
 
 SECRETS_ACCOUNT, WORKER_ACCOUNT, AUDITOR_ACCOUNT = "payments-secrets", "payments-worker", "payments-auditor"
@@ -97,6 +99,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             f"{name}-guard", self.secrets, self._secret_role_arn, {"slack-webhook-url": [slack.role_arn]}, self
         )
         self.archive = self._archive()
+        self.channel_backups = self._channel_backups()
         self.application = self._application()
         self._keep()
         self.outputs = self._outputs()
@@ -186,8 +189,28 @@ class KubernetesPlatform(pulumi.ComponentResource):
             self._child,
         )
 
+    def _channel_backups(self) -> ChannelBackups | None:
+        settings = self._args.settings
+        if Rail.LND not in settings.rails:
+            return None
+        return ChannelBackups(
+            f"{self._name}-channels",
+            ChannelBackupsArgs(
+                kms_key_arn=self.foundation.keys.data_key_arn,
+                retain=settings.audit_lock_mode == "COMPLIANCE",
+                tags=self._args.tags,
+            ),
+            self._child,
+        )
+
     def _role(
-        self, part: str, account: str, actions: Sequence[str], resources: Sequence[pulumi.Input[str]], key: _Key
+        self,
+        part: str,
+        account: str,
+        actions: Sequence[str],
+        resources: Sequence[pulumi.Input[str]],
+        key: _Key,
+        more: Sequence[Statement] = (),
     ) -> pulumi.Output[str]:
         """A role of the stack's own cluster that one account may assume."""
         cluster = self.cluster
@@ -203,6 +226,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 resource_arns=tuple(resources),
                 key_arn=key.arn,
                 key_actions=key.actions,
+                statements=tuple(more),
                 tags=dict(self._args.tags),
             ),
             self._child,
@@ -210,12 +234,13 @@ class KubernetesPlatform(pulumi.ComponentResource):
         return pulumi.Output.from_input(role.arn)
 
     def _worker_role(self) -> pulumi.Input[str]:
-        """The worker's: it appends to the audit archive, and neither reads nor deletes there."""
+        """The worker's: it only appends to the audit archive; the channel backups are its own."""
         if self.cluster is None:
             return self._args.settings.kubernetes_worker_role_arn
         key = _Key(self.foundation.keys.data_key_arn, ("kms:GenerateDataKey",))
         records = pulumi.Output.concat(self.archive.arn, "/*")
-        return self._role("worker-role", WORKER_ACCOUNT, ["s3:PutObject"], [records], key)
+        more = self.channel_backups.use if self.channel_backups else ()
+        return self._role("worker-role", WORKER_ACCOUNT, ["s3:PutObject"], [records], key, more)
 
     def _auditor_role(self) -> pulumi.Input[str]:
         """Reads the audit archive, for the job that recomputes it."""
@@ -263,6 +288,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
                     "TRUSTED_PROXIES": settings.vpc_cidr,
                     "TRUSTED_HOPS": "1",
                 },
+                worker_environment={"LND_BACKUP_STORE": self.channel_backups.url} if self.channel_backups else {},
                 web_secrets=remotes(self.secrets.web_variables),
                 worker_secrets=remotes(self.secrets.worker_variables),
                 migration_secrets=remotes(self.secrets.migrate_variables),

@@ -10,7 +10,7 @@ import pulumi
 from pulumi_aws import iam
 
 from components.arguments import ArgumentError
-from components.aws.policy_documents import allow, document
+from components.aws.policy_documents import Statement, allow, document
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,6 +24,7 @@ class AccountRoleArgs:
         actions: what the role may do, each named whole.
         resource_arns: to what.
         key_arn: KMS key that it may do `key_actions` with; none when empty.
+        statements: what else it may do.
         tags: on the role.
     """
 
@@ -35,6 +36,7 @@ class AccountRoleArgs:
     resource_arns: tuple[pulumi.Input[str], ...]
     key_arn: pulumi.Input[str] = ""
     key_actions: tuple[str, ...] = ("kms:Decrypt",)
+    statements: tuple[Statement, ...] = ()
     tags: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -60,6 +62,7 @@ class AccountRole(pulumi.ComponentResource):
         statements = [allow("Use", args.actions, args.resource_arns)]
         if not isinstance(args.key_arn, str) or args.key_arn:
             statements.append(allow("UseKey", args.key_actions, [args.key_arn]))
+        statements += args.statements
         self.policy = iam.RolePolicy(
             f"{name}-policy",
             role=self.role.id,

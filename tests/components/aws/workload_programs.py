@@ -44,6 +44,10 @@ def audit_archive(**changes: Any) -> object:
     return _made("audit_archive", "AuditArchive", **{"kms_key_arn": KEY, **changes})
 
 
+def channel_backups(**changes: Any) -> object:
+    return _made("channel_backups", "ChannelBackups", **{"kms_key_arn": KEY, **changes})
+
+
 def load_balancer(**changes: Any) -> object:
     given = {
         "vpc_id": "vpc-1",
@@ -246,6 +250,7 @@ PROGRAMS: dict[str, Callable[..., object]] = {
     for program in (
         private_bucket,
         audit_archive,
+        channel_backups,
         load_balancer,
         waf,
         certificate,

@@ -76,7 +76,7 @@ def _containers(declared: Declared) -> list[dict[str, Any]]:
 # buckets
 
 
-@of("private_bucket", "audit_archive", "load_balancer", "cdn")
+@of("private_bucket", "audit_archive", "channel_backups", "load_balancer", "cdn")
 def no_public_access(declared: Declared) -> bool:
     keys = ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
     blocked = all_of(
@@ -87,7 +87,7 @@ def no_public_access(declared: Declared) -> bool:
     )
 
 
-@of("private_bucket", "audit_archive", "load_balancer", "cdn")
+@of("private_bucket", "audit_archive", "channel_backups", "load_balancer", "cdn")
 def tls_only(declared: Declared) -> bool:
     def denies(inputs: Inputs) -> bool:
         (statement,) = [it for it in statements(inputs["policy"]) if it["Sid"] == "TlsOnly"]
@@ -102,7 +102,7 @@ def tls_only(declared: Declared) -> bool:
     return all_of(declared, "s3/bucketPolicy:BucketPolicy", denies)
 
 
-@of("private_bucket", "audit_archive")
+@of("private_bucket", "audit_archive", "channel_backups")
 def encrypted_with_our_key(declared: Declared) -> bool:
     def ours(inputs: Inputs) -> bool:
         default = inputs["rules"][0]["applyServerSideEncryptionByDefault"]
@@ -112,7 +112,7 @@ def encrypted_with_our_key(declared: Declared) -> bool:
     return all_of(declared, kind, ours)
 
 
-@of("private_bucket", "audit_archive")
+@of("private_bucket", "audit_archive", "channel_backups")
 def versions_are_kept(declared: Declared) -> bool:
     kind = "s3/bucketVersioning:BucketVersioning"
     return all_of(declared, kind, lambda it: it["versioningConfiguration"] == {"status": "Enabled"})
@@ -137,7 +137,7 @@ def nobody_deletes_or_uses_another_key(declared: Declared) -> bool:
     )
 
 
-@of("audit_archive")
+@of("audit_archive", "channel_backups")
 def left_when_the_stack_is_destroyed(declared: Declared) -> bool:
     return declared.one("s3/bucket:Bucket")["forceDestroy"] is False
 

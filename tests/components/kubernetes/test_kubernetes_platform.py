@@ -125,7 +125,7 @@ def _role(whole: _Both, name: str) -> list[dict[str, Any]]:
 
 
 def test_the_worker_adds_to_the_archive_and_the_auditor_reads_it(whole: _Both) -> None:
-    adds, encrypts = _role(whole, "worker-role")
+    adds, encrypts, *_backups = _role(whole, "worker-role")
     assert adds["Action"] == ["s3:PutObject"]
     assert [arn.rpartition("/")[2] for arn in adds["Resource"]] == ["*"]
     assert encrypts["Action"] == ["kms:GenerateDataKey"]
@@ -144,6 +144,22 @@ def test_the_worker_adds_to_the_archive_and_the_auditor_reads_it(whole: _Both) -
         "402pay-maintenance-audit-archive-verify",
     }
     assert all(store[0].startswith("s3://") for store in stores.values() if store)
+
+
+def test_the_worker_keeps_the_channel_backups(whole: _Both) -> None:
+    lists, keeps, uses = _role(whole, "worker-role")[2:]
+    assert lists["Action"] == ["s3:ListBucket"]
+    assert set(keeps["Action"]) == {"s3:PutObject", "s3:GetObject", "s3:DeleteObject"}
+    assert set(uses["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
+    stores = {
+        name.rpartition(" ")[2]: entry["value"]
+        for name, pod in _in_cluster(whole).pods().items()
+        for entry in pod["containers"][0]["env"]
+        if entry["name"] == "LND_BACKUP_STORE"
+    }
+    (store,) = stores.values()
+    assert list(stores) == ["402pay-worker"]
+    assert keeps["Resource"] == [f"arn:aws:s3:::{store.removeprefix('s3://')}/*"]
 
 
 def test_database_cache_and_backups_have_their_alarms(whole: _Both) -> None:
