@@ -4,46 +4,14 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable
 from typing import Any
 
 from components.tags import REQUIRED
 from tests.components.aws.declaring import ACCOUNT, Declared, Inputs
 from tests.components.aws.foundation_programs import ADMINISTRATORS, KEY, READERS, SECRET, SUBNETS
+from tests.components.aws.properties import FOUNDATION, all_of, statements
 
-Check = Callable[[Declared], bool]
-CHECKS: dict[str, dict[str, Check]] = {}
-"""Component -> name of the property -> the check."""
-
-
-def of(component: str) -> Callable[[Check], Check]:
-    def keep(check: Check) -> Check:
-        CHECKS.setdefault(component, {})[check.__name__] = check
-        return check
-
-    return keep
-
-
-def failing(component: str, declared: Declared) -> set[str]:
-    """Names of the properties of a component that do not hold; one that cannot even be looked up does not."""
-    broken = set()
-    for name, check in CHECKS[component].items():
-        try:
-            holds = check(declared)
-        except (KeyError, ValueError, IndexError, TypeError):
-            holds = False
-        if not holds:
-            broken.add(name)
-    return broken
-
-
-def _all(declared: Declared, kind: str, wanted: Callable[[Inputs], bool]) -> bool:
-    found = declared.of(kind).values()
-    return bool(found) and all(wanted(inputs) for inputs in found)
-
-
-def _statements(document: str) -> list[dict[str, Any]]:
-    return list(json.loads(document)["Statement"])
+of = FOUNDATION.of
 
 
 # keys
@@ -51,22 +19,22 @@ def _statements(document: str) -> list[dict[str, Any]]:
 
 @of("keys")
 def every_key_rotates(declared: Declared) -> bool:
-    return _all(declared, "kms/key:Key", lambda it: it["enableKeyRotation"] is True)
+    return all_of(declared, "kms/key:Key", lambda it: it["enableKeyRotation"] is True)
 
 
 @of("keys")
 def a_deleted_key_can_be_brought_back(declared: Declared) -> bool:
-    return _all(declared, "kms/key:Key", lambda it: it["deletionWindowInDays"] == 30)
+    return all_of(declared, "kms/key:Key", lambda it: it["deletionWindowInDays"] == 30)
 
 
 @of("keys")
 def keys_are_for_this_account(declared: Declared) -> bool:
     def ours(inputs: Inputs) -> bool:
-        owner, *services = _statements(inputs["policy"])
+        owner, *services = statements(inputs["policy"])
         account = owner["Principal"] == {"AWS": f"arn:aws:iam::{ACCOUNT}:root"}
         return account and all("Condition" in it and ACCOUNT in json.dumps(it["Condition"]) for it in services)
 
-    return _all(declared, "kms/key:Key", ours) and len(declared.of("kms/key:Key")) == 3
+    return all_of(declared, "kms/key:Key", ours) and len(declared.of("kms/key:Key")) == 3
 
 
 # network
@@ -92,7 +60,7 @@ def subnets_do_not_overlap(declared: Declared) -> bool:
 
 @of("network")
 def nothing_gets_a_public_address(declared: Declared) -> bool:
-    return _all(declared, "ec2/subnet:Subnet", lambda it: it["mapPublicIpOnLaunch"] is False)
+    return all_of(declared, "ec2/subnet:Subnet", lambda it: it["mapPublicIpOnLaunch"] is False)
 
 
 @of("network")
@@ -261,7 +229,7 @@ _is("cache", _REDIS, "redis_is_saved_daily", snapshotRetentionLimit=7)
 @of("cache")
 def redis_logs_are_kept_for_a_time(declared: Declared) -> bool:
     delivered = {it["logType"] for it in declared.one(_REDIS)["logDeliveryConfigurations"]}
-    kept = _all(declared, "cloudwatch/logGroup:LogGroup", lambda it: it["retentionInDays"] == 90)
+    kept = all_of(declared, "cloudwatch/logGroup:LogGroup", lambda it: it["retentionInDays"] == 90)
     return kept and delivered == {"slow-log", "engine-log"}
 
 
@@ -310,13 +278,13 @@ def built_from_app_alone(declared: Declared) -> bool:
 
 
 def _policy(declared: Declared, role: str) -> list[dict[str, Any]]:
-    return _statements(declared.of("iam/rolePolicy:RolePolicy")[f"it-{role}"]["policy"])
+    return statements(declared.of("iam/rolePolicy:RolePolicy")[f"it-{role}"]["policy"])
 
 
 @of("roles")
 def only_ecs_of_this_account_takes_them(declared: Declared) -> bool:
     def ours(inputs: Inputs) -> bool:
-        (statement,) = _statements(inputs["assumeRolePolicy"])
+        (statement,) = statements(inputs["assumeRolePolicy"])
         condition = statement["Condition"]
         return bool(
             statement["Principal"] == {"Service": "ecs-tasks.amazonaws.com"}
@@ -324,7 +292,7 @@ def only_ecs_of_this_account_takes_them(declared: Declared) -> bool:
             and condition["ArnLike"]["aws:SourceArn"].endswith(f":{ACCOUNT}:*")
         )
 
-    return _all(declared, "iam/role:Role", ours)
+    return all_of(declared, "iam/role:Role", ours)
 
 
 @of("roles")
@@ -361,12 +329,12 @@ def the_auditor_only_reads(declared: Declared) -> bool:
 
 @of("secrets")
 def every_secret_is_encrypted_with_our_key(declared: Declared) -> bool:
-    return _all(declared, "secretsmanager/secret:Secret", lambda it: it["kmsKeyId"] == KEY)
+    return all_of(declared, "secretsmanager/secret:Secret", lambda it: it["kmsKeyId"] == KEY)
 
 
 @of("secrets")
 def every_secret_can_be_brought_back(declared: Declared) -> bool:
-    return _all(declared, "secretsmanager/secret:Secret", lambda it: it["recoveryWindowInDays"] == 30)
+    return all_of(declared, "secretsmanager/secret:Secret", lambda it: it["recoveryWindowInDays"] == 30)
 
 
 @of("secrets")
@@ -406,13 +374,13 @@ def only_secrets_manager_of_this_account_calls(declared: Declared) -> bool:
     def ours(inputs: Inputs) -> bool:
         return bool(inputs["principal"] == "secretsmanager.amazonaws.com" and inputs["sourceAccount"] == ACCOUNT)
 
-    return _all(declared, "lambda/permission:Permission", ours)
+    return all_of(declared, "lambda/permission:Permission", ours)
 
 
 @of("secrets")
 def a_function_changes_its_own_secrets_alone(declared: Declared) -> bool:
     for name, inputs in declared.of("iam/rolePolicy:RolePolicy").items():
-        for statement in _statements(inputs["policy"]):
+        for statement in statements(inputs["policy"]):
             network = statement["Sid"] == "JoinTheNetwork"
             if "*" in statement["Resource"] and not network:
                 return False
@@ -426,10 +394,10 @@ def a_function_changes_its_own_secrets_alone(declared: Declared) -> bool:
 @of("secrets")
 def lambda_takes_the_roles_for_this_account_alone(declared: Declared) -> bool:
     def ours(inputs: Inputs) -> bool:
-        (statement,) = _statements(inputs["assumeRolePolicy"])
+        (statement,) = statements(inputs["assumeRolePolicy"])
         return bool(statement["Condition"] == {"StringEquals": {"aws:SourceAccount": ACCOUNT}})
 
-    return _all(declared, "iam/role:Role", ours)
+    return all_of(declared, "iam/role:Role", ours)
 
 
 @of("secrets")
@@ -437,12 +405,12 @@ def a_failed_rotation_is_told(declared: Declared) -> bool:
     def told(inputs: Inputs) -> bool:
         return bool(inputs["alarmActions"] and inputs["metricName"] == "Errors" and inputs["threshold"] == 0)
 
-    return _all(declared, "cloudwatch/metricAlarm:MetricAlarm", told)
+    return all_of(declared, "cloudwatch/metricAlarm:MetricAlarm", told)
 
 
 @of("secrets")
 def functions_log_for_a_time(declared: Declared) -> bool:
-    kept = _all(
+    kept = all_of(
         declared, "cloudwatch/logGroup:LogGroup", lambda it: it["retentionInDays"] == 90 and it["kmsKeyId"] == KEY
     )
     return kept and len(declared.of("cloudwatch/logGroup:LogGroup")) == 4
@@ -473,7 +441,7 @@ def untagged(declared: Declared) -> list[str]:
 @of("secret_policies")
 def nobody_else_may_do_anything_with_a_secret(declared: Declared) -> bool:
     policy = declared.one("secretsmanager/secretPolicy:SecretPolicy")
-    (statement,) = _statements(policy["policy"])
+    (statement,) = statements(policy["policy"])
     return bool(
         (statement["Effect"], statement["Principal"], statement["Action"]) == ("Deny", "*", "secretsmanager:*")
         and statement["Resource"] == policy["secretArn"] == SECRET

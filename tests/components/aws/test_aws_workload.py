@@ -6,11 +6,15 @@ from functools import cache as remembered
 
 import pytest
 
+from tests.components.aws import front_properties, service_properties, watching_properties
 from tests.components.aws.declaring import Declared, declared, mutated
 from tests.components.aws.foundation_properties import untagged
 from tests.components.aws.policy_lint import documents, findings
+from tests.components.aws.properties import WORKLOAD
 from tests.components.aws.workload_programs import PROGRAMS
-from tests.components.aws.workload_properties import CHECKS, failing
+
+# Each says its properties to WORKLOAD when it is imported.
+MODULES = (front_properties, service_properties, watching_properties)
 
 # component, file, what it says, what a mutant says instead, the property that must notice.
 MUTANTS = [
@@ -170,9 +174,11 @@ def whole(component: str, knows: bool = True) -> Declared:
     return declared(PROGRAMS[component], knows=knows)
 
 
-@pytest.mark.parametrize(("component", "name"), [(part, name) for part, checks in CHECKS.items() for name in checks])
+@pytest.mark.parametrize(
+    ("component", "name"), [(part, name) for part, checks in WORKLOAD.checks.items() for name in checks]
+)
 def test_a_component_keeps_each_property(component: str, name: str) -> None:
-    assert name not in failing(component, whole(component))
+    assert name not in WORKLOAD.failing(component, whole(component))
 
 
 @pytest.mark.parametrize(("component", "file", "old", "new", "name"), MUTANTS)
@@ -180,12 +186,12 @@ def test_a_mutant_is_noticed_by_the_property_it_breaks(
     component: str, file: str, old: str, new: str, name: str
 ) -> None:
     with mutated(file, old, new):
-        assert name in failing(component, declared(PROGRAMS[component]))
+        assert name in WORKLOAD.failing(component, declared(PROGRAMS[component]))
 
 
 def test_every_property_is_broken_by_some_mutant() -> None:
     assert {(mutant[0], mutant[4]) for mutant in MUTANTS} == {
-        (part, name) for part, checks in CHECKS.items() for name in checks
+        (part, name) for part, checks in WORKLOAD.checks.items() for name in checks
     }
 
 
