@@ -148,6 +148,7 @@ class Update:
             show_sames=self._flags.on("show-sames"),
             show_reads=self._flags.on("show-reads"),
             show_replacement_steps=self._flags.on("show-replacement-steps"),
+            show_debug=self._flags.on("debug"),
         )
         self._digest: Digest | None = None
         self._sequence = 0

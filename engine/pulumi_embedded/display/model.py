@@ -51,6 +51,7 @@ class Model:
     show_sames: bool = False
     show_reads: bool = False
     show_replacement_steps: bool = False
+    show_debug: bool = False
     rows: dict[str, Row] = field(default_factory=dict)
     summary: dict[str, Any] | None = None
     findings: list[dict[str, Any]] = field(default_factory=list)
@@ -127,7 +128,7 @@ class Model:
         return operation != "remove-pending-replace"
 
     def _diagnostic(self, event: dict[str, Any]) -> Row | None:
-        if event.get("severity") == "debug":
+        if event.get("severity") == "debug" and not self.show_debug:
             return None
         row = self.row(str(event.get("urn") or ""))
         text = str(event.get("message", "")).strip()

@@ -240,6 +240,13 @@ def test_program_output_and_logs_come_in_order(stack: Stack) -> None:
     assert about[0]["urn"].endswith("::t")
 
 
+def test_debug_messages_are_shown_to_who_asks_for_them(stack: Stack) -> None:
+    """With `--debug`, in the display; without it, nowhere there."""
+    program = 'pulumi.log.debug("down here"); Thing("t")'
+    assert "down here" in stack.up(program, "--debug").text
+    assert "down here" not in stack.up(program).text
+
+
 def test_a_provider_that_dies_at_work_is_named_and_what_was_made_is_kept(stack: Stack) -> None:
     """The step fails, the update ends, and the next one goes on from there."""
     program = """
