@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from components.settings import NAMESPACE, Settings
 from operations.converging import Prepared, converge, last_update_ended_well, plan, summary
 from operations.deployment import destroy, release_stale_locks, update
+from operations.emulated.leftovers import leftovers
 from operations.emulated.provider_processes import recorded
 from operations.emulated.stack import EmulatedStack
 from operations.engine_errors import in_one_sentence
@@ -206,22 +207,20 @@ def _empty(emulated: EmulatedStack, phases: Phases) -> list[str]:
                 watcher.done = phases.note
             destroy(prepared.stack, watcher)
             phase.outcome = summary(watcher.changes, done=True)
-    return _left(before)
+    return _left(before, emulated.account.url(), emulated.copy_settings().region)
 
 
-def _left(before: list[dict[str, Any]]) -> list[str]:
-    """What of the resources a destroy leaves in the account, and why."""
+def _left(before: list[dict[str, Any]], url: str, region: str) -> list[str]:
+    """What a destroy leaves in the account, and why: as the stack says it, and as the account does."""
     lacking = recorded()
-    sentences = [
-        f"retained on purpose: {name_of(resource['urn'])} ({resource['type']})"
-        for resource in before
-        if resource.get("retainOnDelete")
-    ]
+    retained = [resource for resource in before if resource.get("retainOnDelete")]
+    sentences = [f"retained on purpose: {name_of(resource['urn'])} ({resource['type']})" for resource in retained]
     for resource in before:
         reason = lacking.get(resource["type"], {}).get("(delete)")
         if reason:
             sentences.append(f"left by the emulator: {name_of(resource['urn'])} ({reason})")
-    return sentences
+    known = {str((resource.get("outputs") or {}).get("arn")) for resource in retained}
+    return [*sentences, *leftovers(url, region, known)]
 
 
 def _resources(stack: Stack) -> list[dict[str, Any]]:

@@ -164,6 +164,8 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     ended = command(state, "down", name, "--emulated", "--yes")
     assert ended.returncode == 0, ended.stdout + ended.stderr
     assert "Nothing of it is left" in ended.stdout
+    assert "still in the account" not in ended.stdout
+    assert "retained on purpose: the database's last snapshot" in ended.stdout
     assert emulated.account.url() == ""
     assert (ROOT / f"Pulumi.{name}.yaml").read_bytes() == before
 
