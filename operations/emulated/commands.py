@@ -25,6 +25,8 @@ from operations.watching import DONE, Watcher, name_of
 if TYPE_CHECKING:
     from pulumi.automation import Stack
 
+# How a state says that a value is a secret: pulumi's sdk/go/common/resource/sig.
+SIGNATURE, SECRET = "4dabf18193072939515e22adb298388d", "1b47061264138c4ac30d75fd1eb44270"
 GUARD = f"{NAMESPACE}:deletionProtection"
 
 
@@ -78,8 +80,7 @@ def status(name: str, *, as_json: bool) -> None:
         raise OperationError(f"the stack {name} is not deployed here: run ./railyard up {name} --emulated first.")
     there = emulated.opened()
     stack = there.select()
-    with in_one_sentence():
-        outputs = {key: None if output.secret else output.value for key, output in stack.outputs().items()}
+    outputs = _outputs(stack)
     url = emulated.account.url()
     document = {
         "stack": name,
@@ -228,6 +229,22 @@ def _resources(stack: Stack) -> list[dict[str, Any]]:
     with in_one_sentence():
         deployment = stack.export_stack().deployment or {}
     return [one for one in deployment.get("resources") or [] if one.get("custom") and "pulumi:" not in one["type"]]
+
+
+def _outputs(stack: Stack) -> dict[str, Any]:
+    """What the stack exports; None for a secret, at whatever depth it is."""
+    with in_one_sentence():
+        deployment = stack.export_stack().deployment or {}
+    roots = [one for one in deployment.get("resources") or [] if one["type"] == "pulumi:pulumi:Stack"]
+    return {key: _open(value) for one in roots for key, value in (one.get("outputs") or {}).items()}
+
+
+def _open(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_open(one) for one in value]
+    if isinstance(value, dict):
+        return None if value.get(SIGNATURE) == SECRET else {key: _open(one) for key, one in value.items()}
+    return value
 
 
 def _tell_recorded(resources: list[dict[str, Any]], phases: Phases) -> None:

@@ -139,6 +139,8 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     status = yaml.safe_load(command(state, "status", name, "--json").stdout)
     assert status["endpoints"]["aws"] == emulated.account.url()
     assert status["resources"] >= 110
+    assert status["outputs"]["testHeader"]["name"]
+    assert status["outputs"]["testHeader"]["value"] is None
     check_account(emulated)
 
     # Somebody deletes an alarm: as with a real provider it is seen when it is looked for.
