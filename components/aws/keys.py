@@ -3,6 +3,9 @@
 - `data`: database, cache, backups and archives;
 - `secret`: Secrets Manager;
 - `operations`: log groups, topics of alarms, images.
+
+`data` is left when the stack is destroyed: the archive, the channel backups and the database's last snapshot are left,
+too, and nobody could read them without it.
 """
 
 from __future__ import annotations
@@ -58,7 +61,7 @@ class Keys(pulumi.ComponentResource):
     def __init__(self, name: str, args: KeysArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Keys", name, None, opts)
         self._name, self._args = name, args
-        self.data_key_arn = self._key("data", "Database, cache, backups and archives", self._owner_alone())
+        self.data_key_arn = self._key("data", "Database, cache, backups and archives", self._owner_alone(), retain=True)
         self.secret_key_arn = self._key("secret", "Secrets Manager", self._owner_alone())
         self.operations_key_arn = self._key("operations", "Logs, alarms and images", self._operations())
         self.register_outputs(
@@ -69,7 +72,7 @@ class Keys(pulumi.ComponentResource):
             }
         )
 
-    def _key(self, suffix: str, description: str, policy: Document) -> pulumi.Output[str]:
+    def _key(self, suffix: str, description: str, policy: Document, *, retain: bool = False) -> pulumi.Output[str]:
         key = aws.kms.Key(
             f"{self._name}-{suffix}",
             description=f"{self._name}: {description}",
@@ -78,7 +81,7 @@ class Keys(pulumi.ComponentResource):
             deletion_window_in_days=self._args.deletion_window_days,
             policy=json.dumps(policy),
             tags=named(self._args.tags, f"{self._name}-{suffix}"),
-            opts=pulumi.ResourceOptions(parent=self),
+            opts=pulumi.ResourceOptions(parent=self, retain_on_delete=retain),
         )
         aws.kms.Alias(
             f"{self._name}-{suffix}",

@@ -168,6 +168,7 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     assert "Nothing of it is left" in ended.stdout
     assert "still in the account" not in ended.stdout
     assert "retained on purpose: the database's last snapshot" in ended.stdout
+    assert f"retained on purpose: railyard-{name}-keys-data (aws:kms/key:Key)" in ended.stdout
     assert emulated.account.url() == ""
     assert (ROOT / f"Pulumi.{name}.yaml").read_bytes() == before
 
