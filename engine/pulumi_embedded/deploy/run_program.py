@@ -3,20 +3,24 @@
 Exit codes: 0, 1 (the program failed), 32 (it failed and the reason has been shown).
 """
 
-# ruff: noqa: PTH100, PTH109, PTH112, PTH118, PTH120, PTH110, T201
+# ruff: noqa: PTH100, PTH109, PTH112, PTH116, PTH118, PTH120, PTH110, T201
 from __future__ import annotations
 
 import asyncio
+import importlib.machinery
 import json
 import logging
 import os
 import runpy
 import sys
+import time
 import traceback
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 SHOWN = 32
+# Python takes byte code for a file's when whole seconds and size agree: what changed a moment ago may change once more.
+FRESH_SECONDS = 2.0
 _HERE = os.path.dirname(os.path.abspath(__file__))
 
 
@@ -76,8 +80,21 @@ def main() -> None:
     os.chdir(args["folder"])
     if not os.path.isdir(args["program"]):
         sys.path.insert(0, os.getcwd())
+    keep_no_byte_code_of_fresh_files()
     logging.getLogger("asyncio").setLevel(logging.CRITICAL)  # unfinished futures are normal when a program fails
     sys.exit(run(args, pulumi))
+
+
+def keep_no_byte_code_of_fresh_files() -> None:
+    """Let a program that is written, run, and written again within a second run as it was written last."""
+    loader: Any = importlib.machinery.SourceFileLoader
+    write = loader._cache_bytecode
+
+    def cache(self: Any, source_path: str, bytecode_path: str, data: bytes) -> None:
+        if time.time() - os.stat(source_path).st_mtime > FRESH_SECONDS:
+            write(self, source_path, bytecode_path, data)
+
+    loader._cache_bytecode = cache
 
 
 def configure(args: dict[str, Any], pulumi: Any) -> None:

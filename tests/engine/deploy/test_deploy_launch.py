@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import os
+import time
 from pathlib import Path
 
 import pytest
@@ -82,3 +84,25 @@ def test_debug_messages_are_sent_where_somebody_hears_them(stack: ProcessStack) 
     quiet = stack.pulumi("preview")
     assert "said" in quiet.text
     assert "whispered" not in quiet.text
+
+
+@pytest.mark.parametrize("module", ["__main__", "helper"])
+def test_a_program_that_is_written_again_at_once_runs_as_it_is(
+    stack: ProcessStack, monkeypatch: pytest.MonkeyPatch, module: str
+) -> None:
+    """Also where its size and its second are what they were, and byte code is kept."""
+    for name in ("PYTHONDONTWRITEBYTECODE", "PYTHONPYCACHEPREFIX"):
+        monkeypatch.delenv(name, raising=False)
+        stack.environment.pop(name, None)
+    now = time.time() + 60
+    for value in ("one", "two"):
+        stack.write(
+            "import helper; pulumi.export('value', helper.value)"
+            if module == "helper"
+            else f"pulumi.export('value', '{value}')"
+        )
+        (stack.folder / "helper.py").write_text(f"value = '{value}'\n")
+        for file in stack.folder.glob("*.py"):
+            os.utime(file, (now, now))
+        stack.up()
+        assert stack.outputs()["value"] == value
