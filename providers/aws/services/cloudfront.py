@@ -152,6 +152,7 @@ DISTRIBUTION = Kind(
         "originGroups": "not sent on",
         "httpVersion": "moto tells http1.1",
     },
+    replaces_on=("staging",),
     tagging=TAGGING,
 )
 
@@ -172,7 +173,6 @@ ORIGIN_ACCESS_CONTROL = Kind(
     defaults={"description": "Managed by Pulumi"},
     autoname="name",
     name_limit=64,
-    replaces_on=("name",),
 )
 
 FUNCTION = Kind(

@@ -57,6 +57,7 @@ CERTIFICATE = Kind(
         "validationMethod",
         "keyAlgorithm",
         "certificateAuthorityArn",
+        "validationOptions",
     ),
     tagging=Tagging(
         add=Op("add_tags_to_certificate", {"CertificateArn": "$id", "Tags": "$tags"}),
@@ -167,12 +168,18 @@ def record(scope: Scope) -> dict[str, Any]:
 
 
 def changing(action: str) -> Op:
-    """The one operation that makes, changes and ends record sets."""
+    """The one operation that makes, changes and ends record sets; of another type or identifier, both in one batch."""
 
     def batch(scope: Scope) -> dict[str, Any]:
-        return {"Changes": [{"Action": action, "ResourceRecordSet": record(scope)}]}
+        changes = [{"Action": action, "ResourceRecordSet": record(scope)}]
+        was = scope.get("was")
+        if was is not None and any(was.get(name) != scope.get(name) for name in ("type", "setIdentifier")):
+            changes.insert(0, {"Action": "DELETE", "ResourceRecordSet": record(was)})
+        return {"Changes": changes}
 
     only = (
+        "type",
+        "setIdentifier",
         "records",
         "ttl",
         "aliases",
@@ -214,7 +221,7 @@ RECORD = Kind(
     },
     outputs={"fqdn": "fqdn"},
     unread=("zoneId", "allowOverwrite", "weightedRoutingPolicies", "failoverRoutingPolicies"),
-    replaces_on=("zoneId", "name", "type", "setIdentifier"),
+    replaces_on=("zoneId", "name"),
 )
 
 HEALTH_CHECK = Kind(
@@ -258,7 +265,7 @@ HEALTH_CHECK = Kind(
         "enableSni": "moto tells another value",
         "regions": "moto tells its own",
     },
-    replaces_on=("type", "requestInterval", "measureLatency", "referenceName"),
+    replaces_on=("type", "requestInterval", "measureLatency", "referenceName", "routingControlArn"),
     tagging=Tagging(
         add=Op("change_tags_for_resource", {"ResourceType": "healthcheck", "ResourceId": "$id", "AddTags": "$tags"}),
         remove=Op(

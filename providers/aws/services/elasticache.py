@@ -120,8 +120,8 @@ USER = Kind(
     id="UserId",
     outputs={"arn": "ARN"},
     unread=("passwords", "noPasswordRequired", "authenticationMode"),
-    recorded={"accessString": "moto has no ModifyUser"},
-    replaces_on=("userId", "userName", "engine"),
+    recorded={"accessString": "moto has no ModifyUser", "engine": "moto has no ModifyUser"},
+    replaces_on=("userId", "userName"),
     tagging=TAGGING,
 )
 

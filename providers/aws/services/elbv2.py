@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from providers.aws.kind import Kind, More, Op, Scope, Setting, Tagging, Wait, described
+from providers.base.values import has_unknown
 
 TAGGING = Tagging(
     add=Op("add_tags", {"ResourceArns": ["$arn"], "Tags": "$tags"}),
@@ -86,6 +88,30 @@ def with_suffix(found: list[dict[str, Any]], member: str, mark: str, prefix: str
     return {**found[0], "arnSuffix": prefix + found[0][member].partition(mark)[2]}
 
 
+def laid_out_anew(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of its network only a new load balancer has: one of type network only grows in place."""
+    network = (new.get("loadBalancerType") or "application") == "network"
+    found: tuple[str, ...] = ()
+    for name in ("subnetMappings", "subnets"):
+        was, now = old.get(name) or [], new.get(name) or []
+        kept = [one for one in was if one in now]
+        if not was or not now or has_unknown(now) or len(kept) == len(was) == len(now):
+            continue
+        if name == "subnets":
+            replaced = network and len(now) <= len(was)
+        else:
+            replaced = len(kept) < min(len(was), len(now)) or (network and len(now) <= len(was))
+        if replaced:
+            found += (name,)
+    groups = new.get("securityGroups")
+    if network and groups is not None and not has_unknown(groups) and bool(old.get("securityGroups")) != bool(groups):
+        found += ("securityGroups",)
+    fewer = "secondaryIpsAutoAssignedPerSubnet"
+    if network and not has_unknown(new.get(fewer)) and int(new.get(fewer) or 0) < int(old.get(fewer) or 0):
+        found += (fewer,)
+    return found
+
+
 LOAD_BALANCER = Kind(
     type="aws:lb/loadBalancer:LoadBalancer",
     service="elbv2",
@@ -144,6 +170,7 @@ LOAD_BALANCER = Kind(
     waits=(Wait("State.Code", ("active",), ("failed",)),),
     recorded={"connectionLogs": "moto tells none"},
     replaces_on=("name", "namePrefix", "internal", "loadBalancerType", "customerOwnedIpv4Pool"),
+    replaces_when=laid_out_anew,
     tagging=TAGGING,
 )
 

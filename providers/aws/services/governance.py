@@ -5,6 +5,7 @@ Source of what replaces: terraform-provider-aws `internal/service/{budgets,ssm,c
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from providers.aws.kind import Kind, Op, Scope, Setting, Tagging
@@ -67,9 +68,16 @@ BUDGET = Kind(
         "costTypes": "moto tells its own",
         "tags": "moto has no tags of a budget",
     },
-    replaces_on=("name", "namePrefix"),
+    replaces_on=("accountId", "name", "namePrefix"),
     tagging=Tagging(add=Op(lambda _: ""), remove=Op(lambda _: "")),
 )
+
+
+def goes_down(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """A parameter's tier goes up in place, and down only by a new one; no longer asked for, it stays as it is."""
+    asked = "tier" not in (new.get("__defaults") or [])
+    return ("tier",) if asked and (old.get("tier"), new.get("tier")) == ("Advanced", "Standard") else ()
+
 
 PARAMETER = Kind(
     type="aws:ssm/parameter:Parameter",
@@ -86,7 +94,8 @@ PARAMETER = Kind(
     autoname="name",
     name_limit=2048,
     unread=("overwrite", "description", "keyId", "tier", "allowedPattern"),
-    replaces_on=("name", "type"),
+    replaces_on=("name", "dataType"),
+    replaces_when=goes_down,
     tagging=Tagging(
         add=Op("add_tags_to_resource", {"ResourceType": "Parameter", "ResourceId": "$id", "Tags": "$tags"}),
         remove=Op("remove_tags_from_resource", {"ResourceType": "Parameter", "ResourceId": "$id", "TagKeys": "$keys"}),
@@ -141,7 +150,6 @@ SLACK = Kind(
     outputs={"chatConfigurationArn": "arn:aws:chatbot::$account:chat-configuration/slack-channel/$configurationName"},
     recorded={"*": "moto has no Chatbot"},
     tagging=Tagging(add=Op(lambda _: ""), remove=Op(lambda _: "")),
-    replaces_on=("slackTeamId",),
 )
 
 KINDS = [BUDGET, PARAMETER, TRAIL, SLACK]

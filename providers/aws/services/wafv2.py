@@ -64,7 +64,7 @@ LOGGING = Kind(
     update=Op("put_logging_configuration", into="LoggingConfiguration"),
     delete=Op("delete_logging_configuration", {"ResourceArn": "$resourceArn"}),
     id="$resourceArn",
-    replaces_on=("resourceArn",),
+    replaces_on=("resourceArn", "logDestinationConfigs"),
 )
 
 IP_SET = Kind(
@@ -80,7 +80,7 @@ IP_SET = Kind(
     autoname="name",
     name_limit=128,
     unread=("scope",),
-    replaces_on=("name", "scope", "ipAddressVersion"),
+    replaces_on=("name", "namePrefix", "scope", "ipAddressVersion"),
     tagging=TAGGING,
 )
 

@@ -163,6 +163,24 @@ def test_the_edge_is_as_it_was_asked_for(world: World) -> None:
         records=[o["resourceRecordValue"]],
     )
     rc = world.change(rc, ttl=300)
+    weighed = world.make(
+        "aws:route53/record:Record",
+        "weighed",
+        zoneId=z["zoneId"],
+        name="w.example.com",
+        type="A",
+        ttl=60,
+        records=["192.0.2.1"],
+        setIdentifier="a",
+        weightedRoutingPolicies=[{"weight": 1}],
+    )
+    weighed = world.change(weighed, setIdentifier="b")
+    world.change(weighed, type="AAAA", records=["2001:db8::1"])
+    there = world.provider._account.client("route53", "eu-central-1").list_resource_record_sets(
+        HostedZoneId=z["zoneId"]
+    )
+    named = [one for one in there["ResourceRecordSets"] if one["Name"] == "w.example.com."]
+    assert [(one["Type"], one["SetIdentifier"]) for one in named] == [("AAAA", "b")]
     world.make(
         "aws:route53/record:Record",
         "rcq",
@@ -199,7 +217,7 @@ def test_the_edge_is_as_it_was_asked_for(world: World) -> None:
         signingBehavior="always",
         signingProtocol="sigv4",
     )
-    oac = world.change(oac, description="q")
+    oac = world.change(oac, description="q", name="oac-q")
     rh = world.make(
         "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
         "rh",

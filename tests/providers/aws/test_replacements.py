@@ -10,6 +10,9 @@ import yaml
 
 from providers.aws import table
 from providers.aws.services.elasticache import goes_back
+from providers.aws.services.elbv2 import laid_out_anew
+from providers.aws.services.governance import goes_down
+from providers.base.values import UNKNOWN
 
 FACTS: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(table.__file__).parent / "replacements.yaml").read_text(encoding="utf-8")
@@ -38,3 +41,53 @@ def test_a_cache_goes_back_only_by_a_new_one(
     old: dict[str, str], new: dict[str, str], replaced: tuple[str, ...]
 ) -> None:
     assert goes_back(old, new) == replaced
+
+
+A, B, C = ({"subnetId": one} for one in "abc")
+NETWORK = {"loadBalancerType": "network"}
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ({"subnets": ["a", "b"]}, {"subnets": ["a"]}, ()),
+        ({"subnets": ["a", "b"]}, {**NETWORK, "subnets": ["b", "a"]}, ()),
+        ({"subnets": ["a", "b"]}, {**NETWORK, "subnets": ["a", "b", "c"]}, ()),
+        ({"subnets": ["a", "b"]}, {**NETWORK, "subnets": ["a"]}, ("subnets",)),
+        ({"subnets": ["a", "b"]}, {**NETWORK, "subnets": ["a", "c"]}, ("subnets",)),
+        ({"subnets": ["a", "b"]}, {**NETWORK, "subnets": [UNKNOWN]}, ()),
+        ({"subnetMappings": [A, B]}, {"subnetMappings": [A]}, ()),
+        ({"subnetMappings": [A, B]}, {"subnetMappings": [A, C]}, ("subnetMappings",)),
+        ({"subnetMappings": [A]}, {"subnetMappings": [B, C]}, ("subnetMappings",)),
+        ({"subnetMappings": [A, B]}, {**NETWORK, "subnetMappings": [A]}, ("subnetMappings",)),
+        ({"subnetMappings": [A, B]}, {**NETWORK, "subnetMappings": [A, B, C]}, ()),
+        ({}, {"securityGroups": ["x"]}, ()),
+        ({}, {**NETWORK, "securityGroups": ["x"]}, ("securityGroups",)),
+        ({"securityGroups": ["x"]}, {**NETWORK, "securityGroups": []}, ("securityGroups",)),
+        ({"securityGroups": ["x"]}, {**NETWORK, "securityGroups": ["y"]}, ()),
+        ({"securityGroups": ["x"]}, NETWORK, ()),
+        (
+            {"secondaryIpsAutoAssignedPerSubnet": 2},
+            {**NETWORK, "secondaryIpsAutoAssignedPerSubnet": 1},
+            ("secondaryIpsAutoAssignedPerSubnet",),
+        ),
+    ],
+)
+def test_a_network_load_balancer_only_grows_in_place(
+    old: dict[str, Any], new: dict[str, Any], replaced: tuple[str, ...]
+) -> None:
+    assert laid_out_anew(old, new) == replaced
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ({"tier": "Advanced"}, {"tier": "Standard"}, ("tier",)),
+        ({"tier": "Standard"}, {"tier": "Advanced"}, ()),
+        ({"tier": "Advanced"}, {"tier": "Standard", "__defaults": ["tier"]}, ()),
+    ],
+)
+def test_a_parameters_tier_goes_down_only_by_a_new_one(
+    old: dict[str, str], new: dict[str, Any], replaced: tuple[str, ...]
+) -> None:
+    assert goes_down(old, new) == replaced
