@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from providers.emulation import backup, elasticache, logs, rds, secrets, waf
+from providers.emulation import backup, elasticache, iam, logs, rds, secrets, waf
 from providers.emulation.operation import Operation
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "backup": backup.OPERATIONS,
     "elasticache": elasticache.OPERATIONS,
+    "iam": iam.OPERATIONS,
     "logs": logs.OPERATIONS,
     "rds": rds.OPERATIONS,
     "wafv2": waf.OPERATIONS,

@@ -64,7 +64,7 @@ COMPOSITE_ALARM = Kind(
     id="$alarmName",
     outputs={"arn": "arn:aws:cloudwatch:$region:$account:alarm:$id"},
     defaults={"actionsEnabled": True},
-    replaces_on=("alarmName",),
+    replaces_on=("alarmName", "actionsEnabled"),
     recorded={"*": "moto has no PutCompositeAlarm"},
     tagging=TAGGING,
 )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -67,6 +68,11 @@ def words(scope: dict[str, Any]) -> None:
         }[key]: value
         for key, value in (scope.get("loggingConfig") or {}).items()
     }
+
+
+def durability(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Whether a function is durable is settled with its making; how long it is, changes in place."""
+    return ("durableConfig",) if bool(old.get("durableConfig")) != bool(new.get("durableConfig")) else ()
 
 
 CONFIGURATION = (
@@ -144,7 +150,8 @@ FUNCTION = Kind(
         "ephemeralStorage": "moto tells another shape",
         "vpcConfig": "moto tells it with the VPC's own id",
     },
-    replaces_on=("name", "packageType"),
+    replaces_on=("name", "packageType", "tenancyConfig"),
+    replaces_when=durability,
     tagging=Tagging(
         add=Op("tag_resource", {"Resource": "$arn", "Tags": "$tags"}),
         remove=Op("untag_resource", {"Resource": "$arn", "TagKeys": "$keys"}),
@@ -173,7 +180,20 @@ PERMISSION = Kind(
     autoname="statementId",
     name_limit=100,
     unread=("function", "action", "principal", "sourceArn", "sourceAccount", "statementId", "qualifier"),
-    replaces_on=("action", "function", "principal", "sourceArn", "sourceAccount", "statementId", "qualifier"),
+    replaces_on=(
+        "action",
+        "eventSourceToken",
+        "function",
+        "functionUrlAuthType",
+        "invokedViaFunctionUrl",
+        "principal",
+        "principalOrgId",
+        "qualifier",
+        "sourceAccount",
+        "sourceArn",
+        "statementId",
+        "statementIdPrefix",
+    ),
 )
 
 KINDS = [FUNCTION, PERMISSION]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from providers.aws.kind import Kind, More, Op, Setting, Tagging
+from providers.aws.kind import Kind, More, Op, Scope, Setting, Tagging
 
 ROLE = Kind(
     type="aws:iam/role:Role",
@@ -100,6 +100,12 @@ ATTACHMENT = Kind(
     replaces_on=("role", "policyArn"),
 )
 
+
+def _role_was(scope: Scope) -> str:
+    """The role of an instance profile before an update."""
+    return str(scope.get("was", {}).get("role") or "")
+
+
 INSTANCE_PROFILE = Kind(
     type="aws:iam/instanceProfile:InstanceProfile",
     service="iam",
@@ -114,15 +120,39 @@ INSTANCE_PROFILE = Kind(
     autoname="name",
     settings=(
         Setting(
-            ("role",), Op("add_role_to_instance_profile", {"InstanceProfileName": "$id", "RoleName": "$role"}, only=())
+            ("role",),
+            Op(
+                # One that is taken away is still in the scope, as it was.
+                lambda scope: "" if _role_was(scope) == scope["role"] else "add_role_to_instance_profile",
+                {"InstanceProfileName": "$id", "RoleName": "$role"},
+                only=(),
+            ),
+            before=Op(
+                lambda scope: "remove_role_from_instance_profile" if _role_was(scope) else "",
+                {"InstanceProfileName": "$id", "RoleName": _role_was},
+                only=(),
+            ),
         ),
     ),
-    replaces_on=("name", "namePrefix", "path", "role"),
+    replaces_on=("name", "namePrefix", "path"),
     tagging=Tagging(
         add=Op("tag_instance_profile", {"InstanceProfileName": "$id", "Tags": "$tags"}),
         remove=Op("untag_instance_profile", {"InstanceProfileName": "$id", "TagKeys": "$keys"}),
     ),
 )
+
+
+def clients(scope: Scope) -> str:
+    """A provider's clients come and go one by one."""
+    if "was" in scope:
+        had, has = set(scope["was"].get("clientIdLists") or []), set(scope["clientIdLists"])
+        about = {"OpenIDConnectProviderArn": scope["id"]}
+        for one in sorted(has - had):
+            scope["ask"]("add_client_id_to_open_id_connect_provider", ClientID=one, **about)
+        for one in sorted(had - has):
+            scope["ask"]("remove_client_id_from_open_id_connect_provider", ClientID=one, **about)
+    return ""
+
 
 OIDC = Kind(
     type="aws:iam/openIdConnectProvider:OpenIdConnectProvider",
@@ -136,6 +166,7 @@ OIDC = Kind(
     answers={"clientIdLists": "ClientIDList", "thumbprintLists": "ThumbprintList"},
     outputs={"arn": "$id"},
     settings=(
+        Setting(("clientIdLists",), Op(clients)),
         Setting(
             ("thumbprintLists",),
             Op(
@@ -146,7 +177,7 @@ OIDC = Kind(
         ),
     ),
     unread=("url",),
-    replaces_on=("url", "clientIdLists"),
+    replaces_on=("url",),
     tagging=Tagging(
         add=Op("tag_open_id_connect_provider", {"OpenIDConnectProviderArn": "$id", "Tags": "$tags"}),
         remove=Op("untag_open_id_connect_provider", {"OpenIDConnectProviderArn": "$id", "TagKeys": "$keys"}),

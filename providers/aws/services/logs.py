@@ -5,6 +5,7 @@ Source of what replaces: terraform-provider-aws `internal/service/logs/`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -133,7 +134,7 @@ RESOURCE_POLICY = Kind(
     update=Op("put_resource_policy"),
     delete=Op("delete_resource_policy", {"policyName": "$policyName"}),
     id="$policyName",
-    replaces_on=("policyName",),
+    replaces_on=("policyName", "resourceArn"),
 )
 
 QUERY = Kind(
@@ -167,6 +168,19 @@ DELIVERY_SOURCE = Kind(
     tagging=TAGGING,
 )
 
+
+def elsewhere(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Logs go to another bucket in place, and to another service, or to what is not known yet, by a new destination."""
+    name = "deliveryDestinationConfiguration"
+    return (name,) if _service(old.get(name)) != _service(new.get(name)) else ()
+
+
+def _service(given: Any) -> str:
+    arn = given.get("destinationResourceArn") if isinstance(given, Mapping) else None
+    parts = arn.split(":") if isinstance(arn, str) else []
+    return parts[2] if len(parts) > 2 else ""
+
+
 DELIVERY_DESTINATION = Kind(
     type="aws:cloudwatch/logDeliveryDestination:LogDeliveryDestination",
     service="logs",
@@ -179,7 +193,8 @@ DELIVERY_DESTINATION = Kind(
     outputs={"arn": "arn"},
     autoname="name",
     name_limit=60,
-    replaces_on=("name", "deliveryDestinationType"),
+    replaces_on=("name", "deliveryDestinationType", "outputFormat"),
+    replaces_when=elsewhere,
     tagging=TAGGING,
 )
 

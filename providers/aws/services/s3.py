@@ -73,7 +73,13 @@ BUCKET = Kind(
     autoname="bucket",
     name_limit=63,
     unread=("forceDestroy",),
-    replaces_on=("bucket", "bucketPrefix", "objectLockEnabled", "bucketNamespace"),
+    replaces_on=(
+        "bucket",
+        "bucketNamespace",
+        "bucketPrefix",
+        "objectLockConfiguration.objectLockEnabled",
+        "objectLockEnabled",
+    ),
     tagging=TAGGING,
 )
 
@@ -89,6 +95,7 @@ def setting(
     recorded: dict[str, str] | None = None,
     gone_when: str = "",
     defaults: dict[str, str] | None = None,
+    replaces_on: tuple[str, ...] = ("bucket", "expectedBucketOwner"),
 ) -> list[Kind]:
     """One of a bucket's settings as a resource: put makes and changes it. Under both of its names."""
     own = name[0].lower() + name[1:]
@@ -105,7 +112,7 @@ def setting(
         defaults=defaults or {},
         unread=("bucket", "expectedBucketOwner", "mfa", "token", "skipDestroy", "transitionDefaultMinimumObjectSize"),
         recorded=recorded or {},
-        replaces_on=("bucket", "expectedBucketOwner"),
+        replaces_on=replaces_on,
     )
     return described(kind, f"aws:s3/{own}V2:{name}V2")
 
@@ -132,18 +139,20 @@ SETTINGS = [
         "get_public_access_block",
         "delete_public_access_block",
         into="PublicAccessBlockConfiguration",
+        replaces_on=("bucket",),
         answers={
             name: f"PublicAccessBlockConfiguration.{name[0].upper()}{name[1:]}"
             for name in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
         },
     ),
-    *setting("BucketPolicy", "put_bucket_policy", "get_bucket_policy", "delete_bucket_policy"),
+    *setting("BucketPolicy", "put_bucket_policy", "get_bucket_policy", "delete_bucket_policy", replaces_on=("bucket",)),
     *setting(
         "BucketOwnershipControls",
         "put_bucket_ownership_controls",
         "get_bucket_ownership_controls",
         "delete_bucket_ownership_controls",
         into="OwnershipControls",
+        replaces_on=("bucket",),
         answers={"rule": "OwnershipControls.Rules[0]"},
     ),
     *setting(
@@ -151,6 +160,7 @@ SETTINGS = [
         "put_object_lock_configuration",
         "get_object_lock_configuration",
         into="ObjectLockConfiguration",
+        replaces_on=("bucket", "expectedBucketOwner", "objectLockEnabled"),
         defaults={"objectLockEnabled": "Enabled"},
         answers={
             "rule": "ObjectLockConfiguration.Rule",

@@ -52,7 +52,7 @@ VERSION = Kind(
     id="$secretId|$versionId",
     answers={"secretId": "ARN"},
     outputs={"arn": "ARN", "versionId": "VersionId", "versionStages": "VersionStages"},
-    replaces_on=("secretId", "secretString", "secretBinary"),
+    replaces_on=("secretId", "secretString", "secretBinary", "secretStringWoVersion"),
     unread=("secretStringWo", "secretStringWoVersion"),
 )
 

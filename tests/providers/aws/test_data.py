@@ -145,10 +145,15 @@ def test_data_is_kept_as_it_was_asked_for(world: World) -> None:
         role=role.id,
         policyArn="arn:aws:iam::aws:policy/service-role/AmazonECSTaskExecutionRolePolicy",
     )
-    world.make(
+    oidc = world.make(
         "aws:iam/openIdConnectProvider:OpenIdConnectProvider",
         "oidc",
         url="https://oidc.example.com/id/x",
         clientIdLists=["sts.amazonaws.com"],
         thumbprintLists=["9e99a48a9960b14926bb7f3b02e22da2b0ab7280"],
     )
+    world.change(oidc, clientIdLists=["sts.amazonaws.com", "other"], thumbprintLists=["a" * 40])
+    other = world.make("aws:iam/role:Role", "other", assumeRolePolicy=assumed_by("ec2.amazonaws.com"))
+    profile = world.make("aws:iam/instanceProfile:InstanceProfile", "profile", role=role.id)
+    profile = world.change(profile, role=other.id)
+    world.change(world.change(profile, role=None), role=other.id)

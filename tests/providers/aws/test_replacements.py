@@ -11,7 +11,9 @@ import yaml
 from providers.aws import table
 from providers.aws.services.elasticache import goes_back
 from providers.aws.services.elbv2 import laid_out_anew
+from providers.aws.services.functions import durability
 from providers.aws.services.governance import goes_down
+from providers.aws.services.logs import elsewhere
 from providers.base.values import UNKNOWN
 
 FACTS: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -91,3 +93,32 @@ def test_a_parameters_tier_goes_down_only_by_a_new_one(
     old: dict[str, str], new: dict[str, Any], replaced: tuple[str, ...]
 ) -> None:
     assert goes_down(old, new) == replaced
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "replaced"),
+    [
+        ({}, {"durableConfig": {"executionTimeout": 60}}, ("durableConfig",)),
+        ({"durableConfig": {"executionTimeout": 60}}, {}, ("durableConfig",)),
+        ({"durableConfig": {"executionTimeout": 60}}, {"durableConfig": {"executionTimeout": 90}}, ()),
+        ({}, {}, ()),
+    ],
+)
+def test_a_function_becomes_durable_only_as_a_new_one(
+    old: dict[str, Any], new: dict[str, Any], replaced: tuple[str, ...]
+) -> None:
+    assert durability(old, new) == replaced
+
+
+@pytest.mark.parametrize(
+    ("arn", "replaced"),
+    [
+        ("arn:aws:s3:::other", ()),
+        ("arn:aws:firehose:eu-central-1:123456789012:deliverystream/x", ("deliveryDestinationConfiguration",)),
+        (UNKNOWN, ("deliveryDestinationConfiguration",)),
+    ],
+)
+def test_logs_go_to_another_service_only_by_a_new_destination(arn: Any, replaced: tuple[str, ...]) -> None:
+    name = "deliveryDestinationConfiguration"
+    old = {name: {"destinationResourceArn": "arn:aws:s3:::one"}}
+    assert elsewhere(old, {name: {"destinationResourceArn": arn}}) == replaced
