@@ -5,6 +5,7 @@ Source of what replaces: terraform-provider-aws `internal/service/ec2/vpc_*.go`.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 from providers.aws.kind import Kind, More, Op, Scope, Setting, Tagging, Wait
@@ -29,6 +30,32 @@ def of_vpc(method: str, at: str, into: str, *filters: tuple[str, str]) -> More:
     """The VPC's default thing of another kind."""
     wanted = [{"Name": "vpc-id", "Values": ["$id"]}, *({"Name": name, "Values": [value]} for name, value in filters)]
     return More(Op(method, {"Filters": wanted}), at, into)
+
+
+def other_tenancy(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """A VPC's tenancy changes in place only from dedicated to default."""
+    freed = (old.get("instanceTenancy"), new.get("instanceTenancy")) == ("dedicated", "default")
+    return () if freed else ("instanceTenancy",)
+
+
+def assigned_ipv6(old: Mapping[str, Any], _: Mapping[str, Any]) -> tuple[str, ...]:
+    """A subnet that gives out addresses of its IPv6 block keeps the block."""
+    return ("ipv6CidrBlock",) if old.get("assignIpv6AddressOnCreation") else ()
+
+
+def regional(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """What of a NAT gateway is for good by what else it is: its way to its zones, and a private one's count."""
+    found: tuple[str, ...] = ()
+    if bool(old.get("availabilityZoneAddresses")) != bool(new.get("availabilityZoneAddresses")):
+        found += ("availabilityZoneAddresses",)
+    if new.get("secondaryPrivateIpAddressCount") is not None:
+        found += ("secondaryPrivateIpAddressCount",)
+    return found
+
+
+def no_interface(_: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """Only an interface endpoint's private DNS is switched in place."""
+    return () if new.get("vpcEndpointType") == "Interface" else ("privateDnsEnabled",)
 
 
 VPC = Kind(
@@ -62,6 +89,7 @@ VPC = Kind(
     ),
     settings=(attribute("EnableDnsSupport", "enableDnsSupport"), attribute("EnableDnsHostnames", "enableDnsHostnames")),
     replaces_on=("cidrBlock", "ipv4IpamPoolId", "ipv4NetmaskLength"),
+    replaces_when=other_tenancy,
     waits=(Wait("State", ("available",)),),
     tag_type="vpc",
     tagging=TAGGING,
@@ -87,7 +115,19 @@ SUBNET = Kind(
             ),
         ),
     ),
-    replaces_on=("vpcId", "cidrBlock", "availabilityZone", "availabilityZoneId", "outpostArn", "ipv6Native"),
+    replaces_on=(
+        "vpcId",
+        "cidrBlock",
+        "availabilityZone",
+        "availabilityZoneId",
+        "outpostArn",
+        "ipv4IpamPoolId",
+        "ipv4NetmaskLength",
+        "ipv6IpamPoolId",
+        "ipv6Native",
+        "ipv6NetmaskLength",
+    ),
+    replaces_when=assigned_ipv6,
     tag_type="subnet",
     tagging=TAGGING,
 )
@@ -131,7 +171,7 @@ EIP = Kind(
         "associationId": "AssociationId",
         "arn": "arn:aws:ec2:$region:$account:elastic-ip/$id",
     },
-    replaces_on=("domain", "publicIpv4Pool", "customerOwnedIpv4Pool", "address", "networkBorderGroup"),
+    replaces_on=("domain", "publicIpv4Pool", "address", "networkBorderGroup", "ipamPoolId"),
     tag_type="elastic-ip",
     tagging=TAGGING,
 )
@@ -154,7 +194,8 @@ NAT_GATEWAY = Kind(
         "associationId": "NatGatewayAddresses[0].AssociationId",
     },
     defaults={"connectivityType": "public"},
-    replaces_on=("allocationId", "subnetId", "connectivityType", "privateIp"),
+    replaces_on=("allocationId", "subnetId", "connectivityType", "privateIp", "availabilityMode", "vpcId"),
+    replaces_when=regional,
     waits=(Wait("State", ("available",), ("failed",)),),
     tag_type="natgateway",
     tagging=TAGGING,
@@ -169,7 +210,7 @@ ROUTE_TABLE = Kind(
     delete=Op("delete_route_table", {"RouteTableId": "$id"}),
     id="RouteTable.RouteTableId",
     outputs={"arn": "arn:aws:ec2:$region:$account:route-table/$id", "ownerId": "OwnerId"},
-    replaces_on=("vpcId", "routes"),
+    replaces_on=("vpcId",),
     tag_type="route-table",
     tagging=TAGGING,
 )
@@ -261,7 +302,17 @@ VPC_ENDPOINT = Kind(
         "dnsEntries": "DnsEntries[].{dnsName: DnsName, hostedZoneId: HostedZoneId}",
     },
     defaults={"vpcEndpointType": "Gateway"},
-    replaces_on=("vpcId", "serviceName", "vpcEndpointType", "resourceConfigurationArn", "serviceNetworkArn"),
+    replaces_on=(
+        "vpcId",
+        "serviceName",
+        "serviceRegion",
+        "vpcEndpointType",
+        "resourceConfigurationArn",
+        "serviceNetworkArn",
+        "dnsOptions.privateDnsPreference",
+        "dnsOptions.privateDnsSpecifiedDomains",
+    ),
+    replaces_when=no_interface,
     waits=(Wait("State", ("available",), ("failed",)),),
     tag_type="vpc-endpoint",
     tagging=TAGGING,
@@ -292,6 +343,10 @@ FLOW_LOG = Kind(
         "vpcId",
         "subnetId",
         "eniId",
+        "regionalNatGatewayId",
+        "transitGatewayAttachmentId",
+        "transitGatewayId",
+        "deliverCrossAccountRole",
         "iamRoleArn",
         "logDestination",
         "logDestinationType",

@@ -5,6 +5,7 @@ Source of what replaces: terraform-provider-aws `internal/service/ec2/vpc_securi
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -125,6 +126,15 @@ DEFAULT_SECURITY_GROUP = Kind(
 )
 
 
+SOURCES = ("cidrIpv4", "cidrIpv6", "prefixListId", "referencedSecurityGroupId")
+
+
+def other_source(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """A rule's source changes in place to another of its kind only."""
+    had, wanted = ({name for name in SOURCES if it.get(name)} for it in (old, new))
+    return () if had == wanted else tuple(sorted(had | wanted))
+
+
 def rule(type_: str, direction: str) -> Kind:
     return Kind(
         type=type_,
@@ -149,6 +159,7 @@ def rule(type_: str, direction: str) -> Kind:
         answers={"securityGroupId": "GroupId", "referencedSecurityGroupId": "ReferencedGroupInfo.GroupId"},
         outputs={"securityGroupRuleId": "$id", "arn": "arn:aws:ec2:$region:$account:security-group-rule/$id"},
         replaces_on=("securityGroupId",),
+        replaces_when=other_source,
         tag_type="security-group-rule",
         tagging=TAGGING,
     )

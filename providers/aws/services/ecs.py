@@ -129,7 +129,14 @@ TASK_DEFINITION = Kind(
     defaults={"skipDestroy": False, "trackLatest": False},
     unread=("skipDestroy", "trackLatest", "containerDefinitions"),
     recorded={"runtimePlatform": "moto tells none", "ephemeralStorage": "moto tells none"},
-    replaces_on=(*TASK_INPUTS, "containerDefinitions", "volumes", "placementConstraints", "proxyConfiguration"),
+    replaces_on=(
+        *TASK_INPUTS,
+        "containerDefinitions",
+        "enableFaultInjection",
+        "placementConstraints",
+        "proxyConfiguration",
+        "volumes",
+    ),
     tagging=TAGGING,
 )
 
@@ -241,6 +248,7 @@ SERVICE = Kind(
     unread=("waitForSteadyState", "forceNewDeployment", "forceDelete", "triggers", "sigintRollback"),
     recorded={
         "deploymentConfiguration": "moto tells no strategy",
+        "deploymentController": "moto keeps the one of the create",
         "deploymentCircuitBreaker": "moto tells it in another shape",
         "deploymentMaximumPercent": "moto accepts and drops it",
         "deploymentMinimumHealthyPercent": "moto accepts and drops it",
@@ -254,7 +262,7 @@ SERVICE = Kind(
         "serviceConnectConfiguration": "moto accepts and drops it",
         "platformVersion": "moto tells its own",
     },
-    replaces_on=("name", "cluster", "launchType", "schedulingStrategy", "deploymentController.type", "iamRole"),
+    replaces_on=("name", "cluster", "launchType", "schedulingStrategy", "iamRole"),
     tagging=TAGGING,
 )
 

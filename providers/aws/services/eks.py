@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -38,6 +39,27 @@ _VPC = (
     "endpointPrivateAccess: resourcesVpcConfig.endpointPrivateAccess, "
     "endpointPublicAccess: resourcesVpcConfig.endpointPublicAccess, clusterSecurityGroupId: ClusterGroup}"
 )
+
+
+def for_good(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a cluster has or has not for good: encryption once on, its place on an Outpost, its own nodes' role."""
+    found: tuple[str, ...] = ()
+    had, wanted = (it if isinstance(it := given.get("computeConfig"), Mapping) else {} for given in (old, new))
+    # A role that is given up with what needed it stays behind; another one does not come in place.
+    needed = wanted.get("nodeRoleArn") or (wanted.get("enabled") and wanted.get("nodePools"))
+    if had.get("nodeRoleArn") and needed:
+        found += ("computeConfig.nodeRoleArn",)
+    if old.get("encryptionConfig") and not new.get("encryptionConfig"):
+        found += ("encryptionConfig",)
+    if bool(old.get("outpostConfig")) != bool(new.get("outpostConfig")):
+        found += ("outpostConfig",)
+    return found
+
+
+def first_template(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]:
+    """A group that was made without a launch template gets one only by a new group."""
+    return ("launchTemplate",) if new.get("launchTemplate") and not old.get("launchTemplate") else ()
+
 
 CLUSTER = Kind(
     type="aws:eks/cluster:Cluster",
@@ -128,13 +150,14 @@ CLUSTER = Kind(
     replaces_on=(
         "name",
         "roleArn",
-        "encryptionConfig",
-        "vpcConfig.subnetIds",
-        "kubernetesNetworkConfig",
+        "kubernetesNetworkConfig.ipFamily",
+        "kubernetesNetworkConfig.serviceIpv4Cidr",
         "bootstrapSelfManagedAddons",
         "accessConfig.bootstrapClusterCreatorAdminPermissions",
-        "outpostConfig",
+        "outpostConfig.controlPlaneInstanceType",
+        "outpostConfig.controlPlanePlacement.groupName",
     ),
+    replaces_when=for_good,
     tagging=TAGGING,
 )
 
@@ -177,14 +200,18 @@ NODE_GROUP = Kind(
     replaces_on=(
         "clusterName",
         "nodeGroupName",
+        "nodeGroupNamePrefix",
         "nodeRoleArn",
         "subnetIds",
         "instanceTypes",
         "amiType",
         "capacityType",
         "diskSize",
+        "launchTemplate.id",
+        "launchTemplate.name",
         "remoteAccess",
     ),
+    replaces_when=first_template,
     tagging=replace(TAGGING, show=None),
 )
 

@@ -9,11 +9,13 @@ import pytest
 import yaml
 
 from providers.aws import table
+from providers.aws.provider import AwsProvider
 from providers.aws.services.elasticache import goes_back
 from providers.aws.services.elbv2 import laid_out_anew
 from providers.aws.services.functions import durability
 from providers.aws.services.governance import goes_down
 from providers.aws.services.logs import elsewhere
+from providers.base.provider import Resource
 from providers.base.values import UNKNOWN
 
 FACTS: dict[str, dict[str, Any]] = yaml.safe_load(
@@ -122,3 +124,102 @@ def test_logs_go_to_another_service_only_by_a_new_destination(arn: Any, replaced
     name = "deliveryDestinationConfiguration"
     old = {name: {"destinationResourceArn": "arn:aws:s3:::one"}}
     assert elsewhere(old, {name: {"destinationResourceArn": arn}}) == replaced
+
+
+@pytest.mark.parametrize(
+    ("type_", "old", "new", "replaced"),
+    [
+        ("ec2/vpc:Vpc", {"instanceTenancy": "default"}, {"instanceTenancy": "dedicated"}, {"instanceTenancy"}),
+        ("ec2/vpc:Vpc", {"instanceTenancy": "dedicated"}, {"instanceTenancy": "default"}, set()),
+        (
+            "ec2/subnet:Subnet",
+            {"ipv6CidrBlock": "fd00::/64", "assignIpv6AddressOnCreation": True},
+            {"ipv6CidrBlock": "fd01::/64", "assignIpv6AddressOnCreation": True},
+            {"ipv6CidrBlock"},
+        ),
+        ("ec2/subnet:Subnet", {"ipv6CidrBlock": "fd00::/64"}, {"ipv6CidrBlock": "fd01::/64"}, set()),
+        (
+            "ec2/natGateway:NatGateway",
+            {"availabilityMode": "regional"},
+            {"availabilityMode": "regional", "availabilityZoneAddresses": [{"availabilityZone": "eu-central-1a"}]},
+            {"availabilityZoneAddresses"},
+        ),
+        (
+            "ec2/natGateway:NatGateway",
+            {"availabilityZoneAddresses": [{"availabilityZone": "eu-central-1a"}]},
+            {"availabilityZoneAddresses": [{"availabilityZone": "eu-central-1b"}]},
+            set(),
+        ),
+        (
+            "ec2/natGateway:NatGateway",
+            {"connectivityType": "private", "secondaryPrivateIpAddressCount": 1},
+            {"connectivityType": "private", "secondaryPrivateIpAddressCount": 2},
+            {"secondaryPrivateIpAddressCount"},
+        ),
+        (
+            "ec2/vpcEndpoint:VpcEndpoint",
+            {"vpcEndpointType": "Interface", "privateDnsEnabled": False},
+            {"vpcEndpointType": "Interface", "privateDnsEnabled": True},
+            set(),
+        ),
+        (
+            "ec2/vpcEndpoint:VpcEndpoint",
+            {"vpcEndpointType": "Gateway", "privateDnsEnabled": False},
+            {"vpcEndpointType": "Gateway", "privateDnsEnabled": True},
+            {"privateDnsEnabled"},
+        ),
+        (
+            "vpc/securityGroupIngressRule:SecurityGroupIngressRule",
+            {"cidrIpv4": "10.0.0.0/8"},
+            {"referencedSecurityGroupId": "sg-1"},
+            {"cidrIpv4", "referencedSecurityGroupId"},
+        ),
+        (
+            "vpc/securityGroupEgressRule:SecurityGroupEgressRule",
+            {"cidrIpv4": "10.0.0.0/8"},
+            {"cidrIpv4": "10.1.0.0/16"},
+            set(),
+        ),
+        (
+            "ecs/service:Service",
+            {"deploymentController": {"type": "ECS"}},
+            {"deploymentController": {"type": "X"}},
+            set(),
+        ),
+        ("eks/cluster:Cluster", {"encryptionConfig": {"resources": ["secrets"]}}, {}, {"encryptionConfig"}),
+        ("eks/cluster:Cluster", {}, {"encryptionConfig": {"resources": ["secrets"]}}, set()),
+        ("eks/cluster:Cluster", {"vpcConfig": {"subnetIds": ["a"]}}, {"vpcConfig": {"subnetIds": ["a", "b"]}}, set()),
+        ("eks/cluster:Cluster", {}, {"outpostConfig": {"outpostArns": ["arn"]}}, {"outpostConfig"}),
+        (
+            "eks/cluster:Cluster",
+            {"computeConfig": {"enabled": True, "nodePools": ["system"], "nodeRoleArn": "one"}},
+            {"computeConfig": {"enabled": True, "nodePools": ["system"], "nodeRoleArn": "other"}},
+            {"computeConfig.nodeRoleArn"},
+        ),
+        (
+            "eks/cluster:Cluster",
+            {"computeConfig": {"enabled": True, "nodePools": ["system"], "nodeRoleArn": "one"}},
+            {"computeConfig": {"enabled": False, "nodePools": ["system"]}},
+            set(),
+        ),
+        ("eks/cluster:Cluster", {"computeConfig": {"nodeRoleArn": "one"}}, {"computeConfig": UNKNOWN}, set()),
+        ("eks/nodeGroup:NodeGroup", {}, {"launchTemplate": {"id": "lt-1", "version": "1"}}, {"launchTemplate"}),
+        ("eks/nodeGroup:NodeGroup", {"launchTemplate": {"id": "lt-1"}}, {}, set()),
+        (
+            "eks/nodeGroup:NodeGroup",
+            {"launchTemplate": {"id": "lt-1", "version": "1"}},
+            {"launchTemplate": {"id": "lt-2", "version": "1"}},
+            {"launchTemplate.id"},
+        ),
+        (
+            "eks/nodeGroup:NodeGroup",
+            {"launchTemplate": {"id": "lt-1", "version": "1"}},
+            {"launchTemplate": {"id": "lt-1", "version": "2"}},
+            set(),
+        ),
+    ],
+)
+def test_what_replaces_by_its_values(type_: str, old: dict[str, Any], new: dict[str, Any], replaced: set[str]) -> None:
+    resource = Resource(f"urn:pulumi:x::x::aws:{type_}::it", f"aws:{type_}", "it")
+    planned = AwsProvider("http://127.0.0.1:1").diff(resource, old, old, new)
+    assert {change.path for change in planned.changes if change.replaces} == replaced
