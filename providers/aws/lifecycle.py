@@ -134,7 +134,9 @@ class Lifecycle:
             ProviderError: no operation changes what has to change.
         """
         self._watched = {name: watched(value) for name, value in new.items() if name not in BESIDE}
-        kind, scope = self._kind, {**self._scope(state, new, resource_id), "was": state}
+        # An input that is given no longer is not to be sent again as the state remembers it.
+        present = {name: value for name, value in state.items() if name not in old or name in new}
+        kind, scope = self._kind, {**self._scope(present, new, resource_id), "was": state}
         changed = {name for name in {*old, *new} if not same(old.get(name), new.get(name))} - BESIDE
         if WHOLE in kind.recorded:
             return self.look(resource_id, new, state).outputs

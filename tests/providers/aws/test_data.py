@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.providers.aws.account_client import client
 from tests.providers.aws.documents import ROLE_ARN, allow, assumed_by
 from tests.providers.aws.world import World
 
@@ -157,3 +158,13 @@ def test_data_is_kept_as_it_was_asked_for(world: World) -> None:
     profile = world.make("aws:iam/instanceProfile:InstanceProfile", "profile", role=role.id)
     profile = world.change(profile, role=other.id)
     world.change(world.change(profile, role=None), role=other.id)
+
+
+def test_an_input_that_is_given_no_longer_is_gone_from_the_account(world: World, account: str) -> None:
+    secret = world.make(
+        "aws:secretsmanager/secret:Secret", "sec", policy=allow("secretsmanager:GetSecretValue", "*", Principal="*")
+    )
+    secrets = client(account, "secretsmanager")
+    assert "ResourcePolicy" in secrets.get_resource_policy(SecretId=secret.id)
+    world.change(secret, policy=None)
+    assert "ResourcePolicy" not in secrets.get_resource_policy(SecretId=secret.id)

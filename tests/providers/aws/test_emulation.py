@@ -2,28 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import boto3
 import pytest
 from botocore.exceptions import ClientError
 
+from tests.providers.aws.account_client import client
 from tests.providers.aws.documents import ROLE_ARN
 from tests.providers.aws.test_data import subnets
 from tests.providers.aws.world import World
 
 DATABASE = "arn:aws:rds:eu-central-1:123456789012:db:payments"
 TOPIC = "arn:aws:sns:eu-central-1:123456789012:critical"
-
-
-def client(account: str, service: str, region: str = "eu-central-1") -> Any:
-    return boto3.client(  # type: ignore[call-overload]
-        service,
-        endpoint_url=account,
-        region_name=region,
-        aws_access_key_id="emulated",
-        aws_secret_access_key="emulated",
-    )
 
 
 def test_backups_are_planned_selected_told_and_tested(world: World, account: str) -> None:
