@@ -129,11 +129,20 @@ def run(args: dict[str, Any], pulumi: Any) -> int:
     loop.set_default_executor(executor)
     program = os.path.abspath(args["program"])
 
-    def start() -> None:
+    def execute() -> None:
         if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):
             pulumi.log.error(f"unable to find main python program `__main__.py` in `{program}`")
             sys.exit(SHOWN)
         runpy.run_path(args["program"], run_name="__main__")
+
+    async def start() -> None:
+        """Run the program's code, and let the registrations that it made begin.
+
+        The SDK waits for registrations that have begun one by one, for all else again and again as one set: with none
+        begun yet, a thousand resources would cost it a thousand looks at thousands of outputs.
+        """
+        execute()
+        await asyncio.sleep(0)
 
     code = 1
     try:
