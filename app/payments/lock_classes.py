@@ -1,12 +1,36 @@
-"""Advisory locks of PostgreSQL: the first number names what is locked. Each class has one, and they are all here.
+"""Locks of PostgreSQL: in which order rows are locked, and what each class of advisory locks is for.
 
-The SQL of a migration writes the number itself, because a migration never changes once it is out. A test compares the
-functions of a migrated database with this list.
+A transaction that waits for locks of more than one table takes them in the order of `ROW_LOCKS`, and several rows of
+one table by their ids. Two things may stand outside of it, because nobody can wait in a circle for them: a row that the
+transaction itself has just inserted, and SKIP LOCKED, which does not wait. The second half of a rail call takes its
+idempotency key last: who holds a key never waits for the attempt of an invoice (`begin_invoice` skips a locked one).
+
+Advisory locks are taken after these rows, but for SWITCHES, which is first. Of an advisory lock the first number names
+what is locked. Each class has one, and they are all here; the SQL of a migration writes the number itself, because a
+migration never changes once it is out. Tests compare the functions of a migrated database with both lists.
 """
 
 from __future__ import annotations
 
 import enum
+from typing import Final
+
+ROW_LOCKS: Final = (
+    "payments.idempotency_keys",
+    "x402.settlements",
+    "payments.payments",
+    "payments.payment_fallbacks",
+    "payments.attempts",
+    "payments.invoices",
+    "payments.reversals",
+    "payments.refunds",
+    "payments.suspense",
+    "payments.onchain_coins",
+    "payments.rail_balances",
+    "payments.discrepancies",
+    "payments.rail_cursors",
+    "x402.sponsored_fees",
+)
 
 
 class LockClass(enum.IntEnum):

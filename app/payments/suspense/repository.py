@@ -17,7 +17,14 @@ _COLUMNS = (
 async def by_id(
     database: Queries, suspense_id: UUID, *, user_id: str | None, environment: str, lock: bool = False
 ) -> Suspended | None:
-    """A user's amount in suspense (None: anybody's, and nobody's)."""
+    """A user's amount in suspense (None: anybody's, and nobody's); locked, if asked, in the order of ROW_LOCKS."""
+    if lock:
+        await database.run(
+            "SELECT 1 FROM payments.invoices WHERE id = (SELECT invoice_id FROM payments.suspense WHERE id = %s) "
+            "FOR NO KEY UPDATE",
+            (suspense_id,),
+            name="lock_invoice_of_suspense",
+        )
     row = await database.one(
         f"SELECT {_COLUMNS} FROM payments.suspense WHERE id = %s AND (user_id = %s AND environment = %s "  # noqa: S608
         "OR %s::text IS NULL AND environment IN (%s, ''))" + (" FOR NO KEY UPDATE" if lock else ""),
