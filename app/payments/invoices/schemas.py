@@ -14,6 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from payments.clock import iso
 from payments.database import Row
+from payments.states import NEWER, read_state
 from payments.text import ExternalId, Memo, Metadata
 
 MSAT_PER_SAT = 1000
@@ -33,6 +34,7 @@ class InvoiceState(enum.StrEnum):
     CANCELLED = "cancelled"
     FAILED = "failed"
     REVERSED = "reversed"
+    NEWER = NEWER  # read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +63,7 @@ class Invoice:
     def of(cls, row: Row) -> Invoice:
         """The invoice in a row of payments.invoices."""
         values = {name: row[name] for name in cls.__slots__}
-        return cls(**{**values, "state": InvoiceState(row["state"])})
+        return cls(**{**values, "state": read_state(InvoiceState, row["state"])})
 
     def with_rail(self, payment_request: str, expires_at: datetime) -> Invoice:
         """The invoice as the rail has it: open, unless it is further already."""

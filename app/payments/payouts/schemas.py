@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.clock import iso
 from payments.database import Row
+from payments.states import NEWER, read_state
 from payments.text import ExternalId, Memo, Metadata
 
 
@@ -25,6 +26,7 @@ class PaymentState(enum.StrEnum):
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"
+    NEWER = NEWER  # read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Payment:
     def of(cls, row: Row) -> Payment:
         """The payment in a row of payments.payments."""
         values = {name: row[name] for name in cls.__slots__}
-        return cls(**{**values, "state": PaymentState(row["state"])})
+        return cls(**{**values, "state": read_state(PaymentState, row["state"])})
 
 
 class NewFallback(BaseModel):

@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.clock import iso
 from payments.database import Row
+from payments.states import NEWER, read_state
 from payments.text import ExternalId, Memo, Metadata, Note
 
 Payee = Annotated[Note, StringConstraints(min_length=1, max_length=8192)]
@@ -29,6 +30,7 @@ class RefundState(enum.StrEnum):
     SENDING = "sending"
     SUCCEEDED = "succeeded"
     CANCELLED = "cancelled"
+    NEWER = NEWER  # read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +59,7 @@ class Refund:
     @classmethod
     def of(cls, row: Row) -> Refund:
         """The refund in a row of payments.refunds."""
-        return cls(**{**{name: row[name] for name in cls.__slots__}, "state": RefundState(row["state"])})
+        return cls(**{**{name: row[name] for name in cls.__slots__}, "state": read_state(RefundState, row["state"])})
 
 
 class NewRefund(BaseModel):

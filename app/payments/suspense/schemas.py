@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.clock import iso
 from payments.database import Row
+from payments.states import NEWER, read_state
 from payments.text import ExternalId, Note
 
 
@@ -23,6 +24,7 @@ class SuspenseState(enum.StrEnum):
     ACCEPTED = "accepted"
     REFUNDED = "refunded"
     REVERSED = "reversed"
+    NEWER = NEWER  # read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Suspended:
     @classmethod
     def of(cls, row: Row) -> Suspended:
         """The amount in a row of payments.suspense."""
-        return cls(**{**{name: row[name] for name in cls.__slots__}, "state": SuspenseState(row["state"])})
+        return cls(**{**{name: row[name] for name in cls.__slots__}, "state": read_state(SuspenseState, row["state"])})
 
 
 class Acceptance(BaseModel):

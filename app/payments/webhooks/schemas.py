@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import enum
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any
 from uuid import UUID
 
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from payments.clock import iso
 from payments.database import Row
+from payments.states import NEWER, read_state
 from payments.text import Memo
 
 EventType = Annotated[str, StringConstraints(min_length=3, max_length=64, pattern=r"^[a-z_]+\.[a-z_]+$")]
-DeliveryState = Literal["pending", "delivered", "dead"]
+
+
+class DeliveryState(enum.StrEnum):
+    """States of a delivery; the table payments.transitions says which follow which."""
+
+    PENDING = "pending"
+    DELIVERED = "delivered"
+    DEAD = "dead"
+    NEWER = NEWER  # read_state
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +119,7 @@ class DeliveryView(BaseModel):
             endpointId=row["endpoint_id"],
             eventId=row["event_id"],
             eventType=row["name"],
-            state=row["state"],
+            state=read_state(DeliveryState, row["state"]),
             attempts=row["attempts"],
             lastStatus=row["last_status"],
             lastError=row["last_error"],

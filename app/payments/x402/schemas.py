@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from payments.database import Row
 from payments.rails.solana.exact import Wanted
+from payments.states import NEWER, read_state
 
 SCHEME = "exact"
 Amount = Annotated[str, Field(pattern=r"^[0-9]{1,20}$", description="Minor units of the token, as a string.")]
@@ -124,6 +125,7 @@ class State(enum.StrEnum):
     SUBMITTED = "submitted"
     SETTLED = "settled"
     FAILED = "failed"
+    NEWER = NEWER  # read_state
 
 
 FINAL = frozenset({State.SETTLED, State.FAILED})
@@ -163,7 +165,7 @@ class Settlement:
     def of(cls, row: Row) -> Settlement:
         """The settlement in a row."""
         values = {name: row[name] for name in cls.__slots__}
-        return cls(**{**values, "state": State(row["state"])})
+        return cls(**{**values, "state": read_state(State, row["state"])})
 
     @property
     def order(self) -> Wanted:
