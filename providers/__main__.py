@@ -1,6 +1,9 @@
-"""`python -m providers PACKAGE`: serve one package, the port on the first line of stdout, until stdin ends.
+"""`python -m providers PACKAGE[=ENDPOINT]...`: serve packages until stdin ends; stdout's first line says where.
 
-The process ends with whoever started it: their end of the pipe closes, however they end.
+That line is what PULUMI_DEBUG_PROVIDERS has to be: `aws:40001,random:40002`. An endpoint is the URL of the emulated
+account (aws) or of the API server (kubernetes); the others need none. One process serves them all, for most of what a
+provider costs is the start of its process. It ends with whoever started it: their end of the pipe closes, however
+they end.
 """
 
 from __future__ import annotations
@@ -10,8 +13,8 @@ import importlib
 import sys
 
 from providers.base.loopback import require_loopback
+from providers.base.protocol import without_the_sdk
 from providers.base.provider import Provider, ProviderError
-from providers.base.server import start
 
 # Each imports its own client library, and no process needs them all.
 PACKAGES = {
@@ -29,8 +32,10 @@ def make(package: str, endpoint: str) -> Provider:
         endpoint: URL of the emulated account (aws) or of the API server (kubernetes); the others need none.
 
     Raises:
-        ProviderError: the endpoint is not on this machine.
+        ProviderError: there is no such package, or the endpoint is not on this machine.
     """
+    if package not in PACKAGES:
+        raise ProviderError(f"there is no offline provider {package!r}, only {', '.join(sorted(PACKAGES))}.")
     if endpoint:
         require_loopback(endpoint, "the endpoint")
     module, _, name = PACKAGES[package].partition(":")
@@ -40,19 +45,24 @@ def make(package: str, endpoint: str) -> Provider:
 
 def main() -> int:
     """Serve until stdin ends."""
-    parser = argparse.ArgumentParser(prog="python -m providers", description=__doc__)
-    parser.add_argument("package", choices=sorted(PACKAGES))
-    parser.add_argument("--endpoint", default="", help="where the emulated account is: a URL on loopback")
-    arguments = parser.parse_args()
+    parser = argparse.ArgumentParser(
+        prog="python -m providers", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("packages", nargs="+", metavar="PACKAGE[=ENDPOINT]", help=", ".join(sorted(PACKAGES)))
+    asked = [given.partition("=") for given in parser.parse_args().packages]
+    without_the_sdk()
+    from providers.base.server import start
+
     try:
-        server, port = start(make(arguments.package, arguments.endpoint))
+        serving = [(package, *start(make(package, endpoint))) for package, _, endpoint in asked]
     except ProviderError as error:
         sys.stderr.write(f"providers: {error}\n")
         return 1
-    sys.stdout.write(f"{port}\n")
+    sys.stdout.write(",".join(f"{package}:{port}" for package, _, port in serving) + "\n")
     sys.stdout.flush()
     sys.stdin.buffer.read()
-    server.stop(grace=None).wait()
+    for ending in [server.stop(grace=None) for _, server, _ in serving]:
+        ending.wait()
     return 0
 
 

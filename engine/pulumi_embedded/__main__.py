@@ -3,6 +3,8 @@
 import sys
 
 from pulumi_embedded.cli.main import main
+from pulumi_embedded.messages import without_the_sdk
 
 if __name__ == "__main__":
+    without_the_sdk()
     sys.exit(main())

@@ -13,7 +13,7 @@ from components.settings import NAMESPACE, Settings
 from operations.converging import Prepared, converge, last_update_ended_well, plan, summary
 from operations.deployment import destroy, release_stale_locks, update
 from operations.emulated.leftovers import leftovers
-from operations.emulated.provider_processes import recorded
+from operations.emulated.provider_processes import ATTACH, recorded
 from operations.emulated.stack import EmulatedStack
 from operations.engine_errors import in_one_sentence
 from operations.errors import OperationError
@@ -140,7 +140,7 @@ def _prepared(
     refresh = refresh or not emulated.account.url()
     url = _account(emulated, settings, phases)
     cluster = _cluster(emulated, settings, phases)
-    with emulated.at_work(url, cluster) as there:
+    with emulated.at_work(url, cluster) as (there, providers):
         with phases.phase("settings") as phase:
             stack = there.create_or_select()
             made = emulated.generate_missing(there, settings, phase.doing)
@@ -150,6 +150,7 @@ def _prepared(
             phase.outcome = f"{there.engine.title}, a copy of {emulated.settings.name}"
             phase.outcome += f", {made} stand-ins for secrets made" if made else ""
             refresh = refresh or not last_update_ended_well(stack)
+            there.workspace.env_vars = {**(there.workspace.env_vars or {}), ATTACH: providers.addresses}
         yield Prepared(there, stack, lambda: None, refresh)
 
 

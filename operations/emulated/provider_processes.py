@@ -1,4 +1,4 @@
-"""The offline providers of one command: a process a package, attached by PULUMI_DEBUG_PROVIDERS, ended with it."""
+"""The offline providers of one command: one process, attached by PULUMI_DEBUG_PROVIDERS, ended with the command."""
 
 from __future__ import annotations
 
@@ -7,7 +7,8 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager
+from functools import cached_property
 from pathlib import Path
 
 from operations.checkout import ROOT
@@ -17,38 +18,46 @@ from operations.errors import OperationError
 ATTACH = "PULUMI_DEBUG_PROVIDERS"
 
 
+class Running:
+    """The process of a command's providers."""
+
+    def __init__(self, process: subprocess.Popen[str], log: Path) -> None:
+        self._process, self._log = process, log
+
+    @cached_property
+    def addresses(self) -> str:
+        """What PULUMI_DEBUG_PROVIDERS has to be; waits until they serve.
+
+        Raises:
+            OperationError: they did not start.
+        """
+        assert self._process.stdout is not None
+        line = self._process.stdout.readline().strip()
+        if not line:
+            said = self._log.read_text(encoding="utf-8", errors="replace").strip().splitlines()
+            raise OperationError(f"the offline providers did not start: {said[-1] if said else 'they said nothing'}")
+        return line
+
+
 @contextmanager
 def providers(
     endpoints: Mapping[str, str], log_folder: Path, variables: Mapping[str, str] | None = None
-) -> Iterator[str]:
-    """Run a provider for each package; yields what PULUMI_DEBUG_PROVIDERS has to be.
+) -> Iterator[Running]:
+    """Run a provider for each package, all in one process; they start while the caller goes on.
 
     Args:
         endpoints: package -> URL of what it speaks to, "" where it needs none.
-        log_folder: gets `<package>.log`.
-        variables: of the processes, beside those they inherit.
-
-    Raises:
-        OperationError: one did not start.
+        log_folder: gets `providers.log`.
+        variables: of the process, beside those it inherits.
     """
     log_folder.mkdir(parents=True, exist_ok=True)
-    with ExitStack() as running:
-        started = {
-            name: running.enter_context(_process(name, url, log_folder, variables or {}))
-            for name, url in endpoints.items()
-        }
-        ports = {name: _port(name, process, log_folder) for name, process in started.items()}
-        yield ",".join(f"{name}:{port}" for name, port in ports.items())
-
-
-@contextmanager
-def _process(name: str, url: str, log_folder: Path, variables: Mapping[str, str]) -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-P", "-m", "providers", name, *(["--endpoint", url] if url else [])]
-    with (log_folder / f"{name}.log").open("wb") as log:
+    packages = [f"{name}={url}" if url else name for name, url in endpoints.items()]
+    written = log_folder / "providers.log"
+    with written.open("wb") as log:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-P", "-m", "providers", *packages],
             cwd=ROOT,
-            env={**without_own_account(os.environ), **variables},
+            env={**without_own_account(os.environ), **(variables or {})},
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=log,
@@ -57,7 +66,7 @@ def _process(name: str, url: str, log_folder: Path, variables: Mapping[str, str]
             start_new_session=True,
         )
     try:
-        yield process
+        yield Running(process, written)
     finally:
         assert process.stdin is not None
         process.stdin.close()
@@ -68,15 +77,6 @@ def _process(name: str, url: str, log_folder: Path, variables: Mapping[str, str]
             process.wait()
         assert process.stdout is not None
         process.stdout.close()
-
-
-def _port(name: str, process: subprocess.Popen[str], log_folder: Path) -> int:
-    assert process.stdout is not None
-    line = process.stdout.readline().strip()
-    if not line.isdigit():
-        said = (log_folder / f"{name}.log").read_text(encoding="utf-8", errors="replace").strip().splitlines()
-        raise OperationError(f"the offline provider {name} did not start: {said[-1] if said else 'it said nothing'}")
-    return int(line)
 
 
 def recorded() -> dict[str, dict[str, str]]:

@@ -19,7 +19,7 @@ from components.settings import NAMESPACE, Settings, SettingsError
 from operations.checkout import ROOT, State
 from operations.emulated.account import Account, without_own_account
 from operations.emulated.cluster import EmulatedCluster
-from operations.emulated.provider_processes import ATTACH, providers
+from operations.emulated.provider_processes import Running, providers
 from operations.engine_errors import with_our_commands
 from operations.engines import ensure_passphrase
 from operations.errors import OperationError
@@ -135,8 +135,8 @@ class EmulatedStack:
         return len(missing)
 
     @contextmanager
-    def at_work(self, endpoint: str, cluster: str = "") -> Iterator[Opened]:
-        """The stack's workspace with its providers running beside it.
+    def at_work(self, endpoint: str, cluster: str = "") -> Iterator[tuple[Opened, Running]]:
+        """The stack's workspace, and its providers, which start meanwhile.
 
         Args:
             endpoint: URL of the emulated account.
@@ -150,8 +150,8 @@ class EmulatedStack:
             variables["KUBECONFIG"] = str(self.cluster.kubeconfig)
         else:
             endpoints.pop("kubernetes")
-        with providers(endpoints, self.state.folder / "logs", variables) as attached:
-            yield opened(self.name, self.state, folder=self.project, extra={ATTACH: attached})
+        with providers(endpoints, self.state.folder / "logs", variables) as running:
+            yield opened(self.name, self.state, folder=self.project), running
 
     def opened(self) -> Opened:
         """The stack's workspace for commands that need no provider."""

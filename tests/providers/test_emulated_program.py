@@ -86,7 +86,7 @@ def emulated(tmp_path: Path, pulumi_home: Path, monkeypatch: pytest.MonkeyPatch)
     project.mkdir()
     backend.mkdir()
     try:
-        with providers({"aws": url, "random": ""}, tmp_path / "logs") as attached:
+        with providers({"aws": url, "random": ""}, tmp_path / "logs") as running:
             stack = Stack(
                 project,
                 "embedded",
@@ -94,7 +94,7 @@ def emulated(tmp_path: Path, pulumi_home: Path, monkeypatch: pytest.MonkeyPatch)
                     "PULUMI_HOME": str(pulumi_home),
                     "PULUMI_BACKEND_URL": f"file://{backend}",
                     "PULUMI_CONFIG_PASSPHRASE": "emulated",
-                    "PULUMI_DEBUG_PROVIDERS": attached,
+                    "PULUMI_DEBUG_PROVIDERS": running.addresses,
                     "PULUMI_SKIP_UPDATE_CHECK": "true",
                 },
             )

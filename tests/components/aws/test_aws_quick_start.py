@@ -65,3 +65,48 @@ def test_a_plan_of_prod_loads_what_it_uses_and_keeps_its_byte_code(tmp_path: Pat
     assert first["modules"] < 250
     assert first["idle"] in ([], ["config"])
     assert any((tmp_path / "bytecode").rglob("vpc.*.pyc"))
+
+
+PLACES = """
+import json
+import pulumi.runtime.resource as sdk
+from components.quick_start import _frames_of_the_program
+from tests.components.aws.declaring import TAGS, declared
+
+theirs, told = sdk._get_stack_trace, []
+
+def both():
+    trace = theirs()
+    told.append([[(at.pc.uri, at.pc.line) for at in each.frames] for each in (trace, _frames_of_the_program())])
+    return trace
+
+sdk._get_stack_trace = both
+
+def program():
+    from components.aws.budget import Budget, BudgetArgs
+    args = BudgetArgs(monthly_usd=5, topic_arn="arn:aws:sns:eu-west-1:123456789012:t", emails=["a@b.ex"], tags=TAGS)
+    Budget("month", args)
+
+declared(program, knows=False)
+print(json.dumps(told))
+"""
+
+
+def test_where_a_resource_is_declared_is_what_the_sdk_says_without_what_is_not_the_programs() -> None:
+    environment = {**os.environ, "PYTHONPATH": "."}
+    done = subprocess.run(
+        [sys.executable, "-W", "ignore", "-c", PLACES],
+        cwd=CHECKOUT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    traces = json.loads(done.stdout.splitlines()[-1])
+    program = f"{CHECKOUT.as_uri()}/"
+    assert len(traces) >= 2
+    for theirs, ours in traces:
+        assert ours == [place for place in theirs if place[0].startswith(program)]
+    # A resource within the component's own file.
+    assert any(ours and ours[0][0].endswith("components/aws/budget.py") for _, ours in traces)
+    assert any(len(theirs) > len(ours) for theirs, ours in traces)

@@ -39,13 +39,22 @@ def test_an_address_on_this_machine_is_taken(url: str) -> None:
 )
 def test_any_other_address_is_refused_before_anything_is_sent(url: str) -> None:
     asked = subprocess.run(
-        [sys.executable, "-P", "-m", "providers", "aws", "--endpoint", url],
+        [sys.executable, "-P", "-m", "providers", "random", f"aws={url}"],
         cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120,
     )  # fmt: skip
     assert asked.returncode == 1
     assert asked.stdout == ""
     assert len(asked.stderr.splitlines()) == 1
     assert f"the endpoint is '{url}', which is not on this machine" in asked.stderr
+
+
+def test_a_package_that_there_is_no_provider_of_is_refused() -> None:
+    asked = subprocess.run(
+        [sys.executable, "-P", "-m", "providers", "gcp"],
+        cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=120,
+    )  # fmt: skip
+    assert (asked.returncode, asked.stdout) == (1, "")
+    assert "there is no offline provider 'gcp', only aws, docker, kubernetes, random." in asked.stderr
 
 
 def test_endpoints_of_the_configuration_are_refused_too(account: str) -> None:
