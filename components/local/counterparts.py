@@ -138,17 +138,28 @@ class Bitcoin(pulumi.ComponentResource):
 
 @dataclass(frozen=True)
 class RiverArgs:
-    """Arguments of `River`: the checkout, a configured port or 0, the network, the API key, the program's revision."""
+    """Arguments of `River`.
+
+    Attributes:
+        checkout: root of the checkout.
+        port: a configured port or 0.
+        network: whose invoices it writes.
+        api_key: of the account.
+        webhook_secret: signs what it tells the service, at `webhook_url`.
+        revision: of the program.
+    """
 
     checkout: Path
     port: int
     network: str
     api_key: pulumi.Input[str]
+    webhook_secret: pulumi.Input[str]
+    webhook_url: pulumi.Input[str]
     revision: str
 
 
 class River(pulumi.ComponentResource):
-    """A custodian of Lightning; `url` is where its API answers."""
+    """A custodian of Lightning; `url` is where its API answers. It tells the service by webhook what was paid."""
 
     def __init__(
         self, name: str, args: RiverArgs, runtime: Runtime, opts: pulumi.ResourceOptions | None = None
@@ -156,7 +167,9 @@ class River(pulumi.ComponentResource):
         super().__init__("railyard:local:River", name, None, opts)
         port = runtime.port("river", args.port, self)
         data = runtime.path("river")
-        files = runtime.secret_files("river", {"RIVER_API_KEY": args.api_key}, self)
+        files = runtime.secret_files(
+            "river", {"RIVER_API_KEY": args.api_key, "RIVER_WEBHOOK_SECRET": args.webhook_secret}, self
+        )
         self.process = runtime.process(
             "river",
             RunArgs(
@@ -170,10 +183,12 @@ class River(pulumi.ComponentResource):
                     port.number.apply(str),
                     "--network",
                     args.network,
+                    "--webhook-url",
+                    args.webhook_url,
                 ],
                 listens=[port.address],
                 ready=Ready("http", port.address, "/health"),
-                fingerprint=fingerprint(args.api_key, args.revision),
+                fingerprint=fingerprint(args.api_key, args.webhook_secret, args.revision),
                 environment={"SECRETS_DIR": runtime.secrets_folder("river"), "PYTHONPATH": str(args.checkout)},
                 directory=str(args.checkout),
                 data_folders=[data],

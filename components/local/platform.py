@@ -77,7 +77,10 @@ class LocalPlatform(pulumi.ComponentResource):
         self._runtime = Runtime(
             "runtime", RuntimeArgs(args.state, ports, args.secrets["supervisorPassword"]), self._child
         )
-        upstreams = self._upstreams()
+        router = Router(
+            "router", RouterArgs(self._servers.envoy, ports.router, ports.router_admin), self._runtime, self._child
+        )
+        upstreams = self._upstreams(router)
         service = Service(
             f"service-{SLOT}",
             ServiceArgs(
@@ -93,17 +96,11 @@ class LocalPlatform(pulumi.ComponentResource):
             self._runtime,
             self._child,
         )
-        router = Router(
-            "router",
-            RouterArgs(self._servers.envoy, ports.router, ports.router_admin, {SLOT: service.web_address}),
-            self._runtime,
-            [service.web],
-            self._child,
-        )
+        router.serve({SLOT: service.web_address}, [service.web])
         self.outputs = self._outputs(upstreams, router)
         self.register_outputs({"url": router.url})
 
-    def _upstreams(self) -> Upstreams:
+    def _upstreams(self, router: Router) -> Upstreams:
         args, secrets, ports = self._args, self._args.secrets, self._args.settings.ports
         account = unprivileged_account()
         postgres = Postgres(
@@ -156,7 +153,15 @@ class LocalPlatform(pulumi.ComponentResource):
         bitcoin = Bitcoin("bitcoin", BitcoinArgs(args.checkout, ports.esplora, revision), self._runtime, self._child)
         river = River(
             "river",
-            RiverArgs(args.checkout, ports.river, args.settings.network, secrets["riverApiKey"], revision),
+            RiverArgs(
+                checkout=args.checkout,
+                port=ports.river,
+                network=args.settings.network,
+                api_key=secrets["riverApiKey"],
+                webhook_secret=secrets["riverWebhookSecret"],
+                webhook_url=pulumi.Output.concat(router.url, "/v1/inbound/river"),
+                revision=revision,
+            ),
             self._runtime,
             self._child,
         )

@@ -30,31 +30,35 @@ class RouterArgs:
     Attributes:
         server: Envoy.
         port, admin_port: configured ports, 0 for random ones.
-        slots: by slot name the address of its web role; a slot that is absent has no endpoint.
     """
 
     server: Server
     port: int
     admin_port: int
-    slots: Mapping[str, pulumi.Input[str]]
 
 
 class Router(pulumi.ComponentResource):
-    """The way in; `url` is where the service is reached."""
+    """The way in; `url` is where the service is reached. It runs once `serve` says what it leads to."""
 
     def __init__(
-        self,
-        name: str,
-        args: RouterArgs,
-        runtime: Runtime,
-        depends_on: list[pulumi.Resource],
-        opts: pulumi.ResourceOptions | None = None,
+        self, name: str, args: RouterArgs, runtime: Runtime, opts: pulumi.ResourceOptions | None = None
     ) -> None:
         super().__init__("railyard:local:Router", name, None, opts)
-        self._runtime = runtime
+        self._runtime, self._server = runtime, args.server
         self._folder = Path(runtime.path("envoy"))
-        port = runtime.port("router", args.port, self)
-        admin = runtime.port("router-admin", args.admin_port, self)
+        self._port = runtime.port("router", args.port, self)
+        self._admin = runtime.port("router-admin", args.admin_port, self)
+        # Known before the router runs: providers that send webhooks are told it, and the service starts after them.
+        self.url = pulumi.Output.concat("http://", self._port.address)
+
+    def serve(self, slots: Mapping[str, pulumi.Input[str]], depends_on: list[pulumi.Resource]) -> None:
+        """Run it.
+
+        Args:
+            slots: by slot name the address of its web role; a slot that is absent has no endpoint.
+            depends_on: what has to run before it.
+        """
+        port, admin = self._port, self._admin
         bootstrap = self._text(
             "bootstrap",
             pulumi.Output.all(port.address, admin.address).apply(
@@ -63,8 +67,8 @@ class Router(pulumi.ComponentResource):
         )
         clusters = self._text(
             "clusters",
-            pulumi.Output.all(**args.slots).apply(
-                lambda slots: envoy_settings.clusters({slot: [slots[slot]] for slot in slots}, self._folder)
+            pulumi.Output.all(**slots).apply(
+                lambda known: envoy_settings.clusters({slot: [known[slot]] for slot in known}, self._folder)
             ),
         )
         followed = [
@@ -74,11 +78,11 @@ class Router(pulumi.ComponentResource):
             self._seed("rollback-fraction", "rollback/fraction.json", envoy_settings.rollback_fraction(0)),
             self._seed("rollback-endpoints", "rollback/endpoints.json", envoy_settings.rollback_endpoints([])),
         ]
-        self.process = runtime.process(
+        self.process = self._runtime.process(
             "router",
             RunArgs(
                 command=[
-                    str(args.server.path),
+                    str(self._server.path),
                     "--config-path",
                     bootstrap.path,
                     "--disable-hot-restart",
@@ -97,7 +101,6 @@ class Router(pulumi.ComponentResource):
             self,
             depends_on=[*followed, *depends_on],
         )
-        self.url = pulumi.Output.concat("http://", port.address)
         self.register_outputs({"url": self.url, "admin": admin.address})
 
     def _options(self) -> pulumi.ResourceOptions:

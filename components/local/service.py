@@ -134,7 +134,6 @@ class Service(pulumi.ComponentResource):
             "ESPLORA_URL": upstreams.bitcoin.url,
             "ONCHAIN_POLL_SECONDS": POLL_SECONDS,
             "RIVER_URL": upstreams.river.url,
-            "RIVER_POLL_SECONDS": POLL_SECONDS,
             "SOLANA_USDC_MINT": solana.mint,
             "SOLANA_PAY_TO": args.settings.solana_pay_to,
             "SOLANA_FEE_PAYER_ADDRESS": solana.fee_payer,
@@ -153,6 +152,7 @@ class Service(pulumi.ComponentResource):
             "SOLANA_RPC_URL": upstreams.solana.rpc_url,
             "ONCHAIN_DESCRIPTOR": public_descriptor(secrets["onchainSeed"]),
             "RIVER_API_KEY": secrets["riverApiKey"],
+            "RIVER_WEBHOOK_SECRET": secrets["riverWebhookSecret"],
         }
 
     def _web_secrets(self) -> Variables:

@@ -77,6 +77,7 @@ GENERATED: tuple[Generated, ...] = (
     Generated("lndRootKey", SecretKind.HEX_32_BYTES, "root key of the Lightning counterpart's macaroons"),
     Generated("onchainSeed", SecretKind.HEX_32_BYTES, "seed of the merchant's wallet on the Bitcoin counterpart"),
     Generated("riverApiKey", SecretKind.HEX_32_BYTES, "API key of the account at the River counterpart"),
+    Generated("riverWebhookSecret", SecretKind.HEX_32_BYTES, "secret that the River counterpart signs webhooks with"),
     Generated("solanaFeePayer", SecretKind.SOLANA_KEYPAIR, "wallet that pays Solana's fees; the worker alone has it"),
     Generated("solanaCustomer", SecretKind.SOLANA_KEYPAIR, "wallet of the paying customer on the Solana counterpart"),
     Generated("solanaMintAuthority", SecretKind.SOLANA_KEYPAIR, "authority of the Solana counterpart's USDC mint"),

@@ -16,11 +16,11 @@ import httpx
 
 from operations.errors import OperationError
 from operations.outputs import LightningCounterpart
-from operations.payment.receipt import PAID, Receipt
+from operations.payment.receipt import Receipt
+from operations.payment.settlement import MSAT_PER_SAT, wait_until_paid
 from operations.service import PaymentService
 
 PAY_TIMEOUT_SECONDS = 20
-SETTLE_WITHIN_SECONDS = 20.0
 # LND's own default for small payments: at most 5 % of the amount, and never nothing.
 MAX_FEE_SHARE = 20
 
@@ -35,15 +35,10 @@ def pay(service: PaymentService, node: LightningCounterpart, *, amount_sat: int,
     invoice = service.post("/api/lightning/create-invoice", {"amount": amount_sat, "memo": memo})
     paid = send(node, str(invoice["paymentRequest"]), max_fee_sat=max(1, amount_sat // MAX_FEE_SHARE))
     payment_hash = str(invoice["paymentHash"])
-    settled = service.wait_for(
-        f"the invoice {payment_hash}",
-        lambda: service.get(f"/v1/invoices/{payment_hash}"),
-        lambda found: str(found.get("status")) in PAID,
-        SETTLE_WITHIN_SECONDS,
-    )
+    settled = wait_until_paid(service, payment_hash)
     return Receipt(
         rail="lightning",
-        amount=int(settled.get("amountMsat", amount_sat * 1_000)),
+        amount=int(settled.get("amountMsat", amount_sat * MSAT_PER_SAT)),
         asset="msat",
         reference=payment_hash,
         proof=_hex(str(paid.get("payment_preimage", ""))),

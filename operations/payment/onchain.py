@@ -13,11 +13,9 @@ import httpx
 
 from operations.errors import OperationError
 from operations.outputs import BitcoinCounterpart
-from operations.payment.receipt import PAID, Receipt
+from operations.payment.receipt import Receipt
+from operations.payment.settlement import MSAT_PER_SAT, wait_until_paid
 from operations.service import PaymentService
-
-SETTLE_WITHIN_SECONDS = 30.0
-MSAT_PER_SAT = 1_000
 
 
 def pay(
@@ -39,12 +37,7 @@ def pay(
         txid = str(_ask(http, "/sandbox/pay", {"address": address, "sats": amount_sat})["txid"])
         fee_sat = int(_ask(http, f"/tx/{txid}")["fee"])
         _ask(http, "/sandbox/mine", {"blocks": confirmations})
-    settled = service.wait_for(
-        f"the invoice {invoice['id']}",
-        lambda: service.get(f"/v1/invoices/{invoice['id']}"),
-        lambda found: str(found.get("status")) in PAID,
-        SETTLE_WITHIN_SECONDS,
-    )
+    settled = wait_until_paid(service, str(invoice["id"]))
     return Receipt(
         rail="onchain",
         amount=int(settled["received"]),

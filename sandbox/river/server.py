@@ -72,6 +72,9 @@ def application(account: Account, api_key: str) -> web.Application:
         body = await _body(request)
         return _json({"payment_request": account.bill_of_customer(body.get("amount_msat"), body.get("expiry", 3600))})
 
+    async def webhooks(request: web.Request) -> web.Response:
+        return _json({"waiting": account.unsent(request.match_info["name"])})
+
     app = web.Application(middlewares=[guard], client_max_size=64 << 10)
     app.router.add_routes(
         [
@@ -84,6 +87,7 @@ def application(account: Account, api_key: str) -> web.Application:
             web.get("/health", health),
             web.post("/sandbox/receive", receive),
             web.post("/sandbox/customer_invoice", customer),
+            web.get("/sandbox/webhooks/{name}", webhooks),
         ]
     )
     return app

@@ -110,7 +110,7 @@ def test_the_same_resources_are_declared_whether_values_are_known_or_not(program
         for name in ("postgres", "redis", "lnd", "solana", "esplora", "river", "web-blue", "worker-blue", "router")
     }
     assert len([key for key in recorder.resources if key.startswith("Port::")]) == 12
-    assert len(recorder.resources) == 72
+    assert len(recorder.resources) == 75
 
 
 def test_an_unknown_port_stays_unknown_and_is_never_formatted_into_text(program: Any) -> None:

@@ -105,7 +105,7 @@ class TestProblems:
 class TestLists:
     def test_what_is_generated_is_what_the_stack_needs(self) -> None:
         kinds = {value.key: value.kind for value in GENERATED}
-        assert len(kinds) == len(GENERATED) == 18
+        assert len(kinds) == len(GENERATED) == 19
         assert kinds["bootstrapAdminKey"] is SecretKind.BOOTSTRAP_KEY
         assert kinds["solanaMint"] is SecretKind.SOLANA_KEYPAIR
         assert [value.key for value in GENERATED if not value.secret] == ["solanaPayTo"]

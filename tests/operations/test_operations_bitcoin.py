@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+import hashlib
+import hmac
+import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 
 from operations.errors import OperationError
@@ -63,7 +69,63 @@ def test_what_the_chain_refuses_or_does_not_answer_is_told(chain: EsploraProgram
 
 def test_what_river_refuses_or_does_not_answer_is_told(tmp_path: Path) -> None:
     program = RiverProgram(tmp_path)
-    with running(program), pytest.raises(OperationError, match=r"refused the payment: .*cannot be paid"):
+    with running(program), pytest.raises(OperationError, match=r"refused /sandbox/receive: .*cannot be paid"):
         river.pay(Shop("lnbcrt1x"), RiverCounterpart(url=program.url), amount_sat=1, memo="tea")
     with pytest.raises(OperationError, match="gives no answer"):
         river.pay(Shop("lnbcrt1x"), RiverCounterpart(url=program.url), amount_sat=1, memo="tea")
+
+
+@contextmanager
+def _receiver(status: int) -> Iterator[tuple[str, list[tuple[str, bytes]]]]:
+    """A receiver of webhooks that answers so; its address, and signature and body of what came."""
+    came: list[tuple[str, bytes]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            came.append((self.headers["River-Signature"], body))
+            self.send_response(status)
+            self.end_headers()
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}/v1/inbound/river", came
+    finally:
+        server.shutdown()
+        thread.join()
+        server.server_close()
+
+
+def _request(program: RiverProgram) -> str:
+    order = {"external_id": "e1", "amount_msat": 1000, "memo": "tea", "expiry_seconds": 3600}
+    answer = httpx.post(f"{program.url}/v1/invoices", json=order, auth=(program.api_key, ""))
+    return str(answer.raise_for_status().json()["payment_request"])
+
+
+def test_river_tells_the_service_by_a_signed_webhook(tmp_path: Path) -> None:
+    with _receiver(200) as (url, came):
+        program = RiverProgram(tmp_path, url)
+        with running(program):
+            shop = Shop(_request(program))
+            paid = river.pay(shop, RiverCounterpart(url=program.url), amount_sat=1, memo="tea")
+    assert paid.note == "told by a signed webhook"
+    ((signature, body),) = came
+    time, mark = (part.partition("=")[2] for part in signature.split(","))
+    key = bytes.fromhex(program.webhook_secret)
+    assert mark == hmac.new(key, f"{time}.".encode() + body, hashlib.sha256).hexdigest()
+
+
+def test_a_webhook_that_the_service_does_not_take_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(river, "SETTLE_WITHIN_SECONDS", 1.0)
+    with _receiver(401) as (url, _):
+        program = RiverProgram(tmp_path, url)
+        with (
+            running(program),
+            pytest.raises(OperationError, match="River's webhook about the payment is still 'not taken'"),
+        ):
+            river.pay(Shop(_request(program)), RiverCounterpart(url=program.url), amount_sat=1, memo="tea")

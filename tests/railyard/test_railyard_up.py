@@ -25,7 +25,7 @@ def test_up_ends_with_each_rail_paid_and_a_balanced_ledger(deployed: str) -> Non
         "lightning: 1,000 sat paid",
         "x402: 0.010000 usdc paid",
         "onchain: 0.0001 btc (regtest, 1 confirmation) paid",
-        "river: 1,000 sat paid",
+        "river: 1,000 sat (told by a signed webhook) paid",
     ):
         assert paid in printed
     assert "balanced" in printed
