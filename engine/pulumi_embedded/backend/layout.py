@@ -117,10 +117,10 @@ class Layout:
         try:
             text = read_limited(path, MAX_SETTINGS_BYTES).decode(errors="replace")
         except FileNotFoundError:
-            if any(path.suffix == ".json" for path in _listing(self.root / "stacks") if path.is_file()):
-                raise UnsupportedError(
-                    f"the legacy layout of {self.root} (stacks without projects)",
-                    "run `pulumi state upgrade` with the Pulumi CLI (https://www.pulumi.com/docs/install/) once",
+            if self.legacy_stacks():
+                raise EngineError(
+                    f"{self.root} has the legacy layout (stacks without projects), which this engine does not work "
+                    "in; run `pulumi state upgrade` once, older versions of Pulumi will not read the folder after it"
                 ) from None
             write_atomic(path, f"version: {_LAYOUT_VERSION}\n".encode())
             return
@@ -164,14 +164,15 @@ class Layout:
         names: set[StackName] = set()
         folders = [self.root / "stacks" / project] if project else _listing(self.root / "stacks")
         for folder in folders:
-            for path in _listing(folder):
-                extension = next((ext for ext in _EXTENSIONS if path.name.endswith(ext)), None)
-                if extension is None or not _NAME.match(folder.name):
-                    continue
-                stack = path.name.removesuffix(extension)
-                if _NAME.match(stack) and path.is_file():
-                    names.add(StackName(folder.name, stack))
+            if is_name(folder.name):
+                stacks = (stack_of_file(path) for path in _listing(folder))
+                names.update(StackName(folder.name, stack) for stack in stacks if stack is not None)
         return sorted(names)
+
+    def legacy_stacks(self) -> list[str]:
+        """Return the stacks of the legacy layout, which stand beside those of projects."""
+        names = (stack_of_file(path) for path in _listing(self.root / "stacks"))
+        return sorted({name for name in names if name is not None})
 
     def read(self, name: StackName) -> Checkpoint:
         """Read a stack's checkpoint.
@@ -186,15 +187,7 @@ class Layout:
         except FileNotFoundError:
             raise StackNotFoundError(name.stack) from None
         try:
-            envelope = parse_json(data, "the file")
-            if not isinstance(envelope, dict):
-                raise StateError("the file is not a JSON object")
-            checkpoint = envelope.get("checkpoint")
-            if not isinstance(checkpoint, dict):
-                raise StateError("the file has no checkpoint")
-            latest = checkpoint.get("latest")
-            read = Deployment.from_json(latest or {}, envelope.get("version"), envelope.get("features"))
-            deployment = read if latest else None
+            deployment = read_checkpoint(data)
         except StateError as error:
             raise self._damaged(name, path, data, str(error)) from None
         return Checkpoint(path=path, digest=hashlib.sha256(data).hexdigest(), deployment=deployment)
@@ -282,6 +275,37 @@ class Layout:
             write_atomic(path, json.dumps({"version": 1, "tags": dict(sorted(tags.items()))}).encode())
         else:
             path.unlink(missing_ok=True)
+
+
+def read_checkpoint(data: bytes) -> Deployment | None:
+    """Return the deployment in a checkpoint file's content, None right after init.
+
+    Raises:
+        StateError: it is damaged.
+    """
+    envelope = parse_json(data, "the file")
+    if not isinstance(envelope, dict):
+        raise StateError("the file is not a JSON object")
+    checkpoint = envelope.get("checkpoint")
+    if not isinstance(checkpoint, dict):
+        raise StateError("the file has no checkpoint")
+    latest = checkpoint.get("latest")
+    deployment = Deployment.from_json(latest or {}, envelope.get("version"), envelope.get("features"))
+    return deployment if latest else None
+
+
+def is_name(text: str) -> bool:
+    """Say whether `text` can be a stack's or a project's name."""
+    return bool(_NAME.match(text))
+
+
+def stack_of_file(path: Path) -> str | None:
+    """Return the name of the stack whose checkpoint `path` is, None of any other file."""
+    extension = next((extension for extension in _EXTENSIONS if path.name.endswith(extension)), None)
+    if extension is None or not path.is_file():
+        return None
+    stack = path.name.removesuffix(extension)
+    return stack if is_name(stack) else None
 
 
 def _listing(folder: Path) -> list[Path]:

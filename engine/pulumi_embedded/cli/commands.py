@@ -85,8 +85,16 @@ _STACKS = (
             aliases=("ls",)),
     Command("stack change-secrets-provider", "Encrypt a stack's secrets with another passphrase",
             "stack_data:change_provider", "<provider>", (STACK,), (1, 1)),
+    Command("stack graph", "Export a stack's dependency graph to a file, in the DOT language", "stack_graph:graph",
+            "<filename>", arguments=(1, 1),
+            flags=(STACK, Flag("ignore-parent-edges", "Leave out edges from children to parents"),
+                   Flag("ignore-dependency-edges", "Leave out edges of dependencies"),
+                   Flag("dependency-edge-color", "The color of dependency edges", "string", default="#246C60"),
+                   Flag("parent-edge-color", "The color of parent edges", "string", default="#AA6639"),
+                   Flag("short-node-name", "Label nodes with resource names instead of URNs"),
+                   Flag("dot-fragment", "DOT text to put at the head of the graph", "string"))),
     *(Command(f"stack {name}", "", refused=f"`stack {name}`")
-      for name in ("graph", "drift", "schedule", "webhook", "migrate", "get")),
+      for name in ("drift", "schedule", "webhook", "migrate", "get")),
 )  # fmt: skip
 
 _CONFIG = (
@@ -151,7 +159,14 @@ _STATE = (
     Command("state repair", "Mend a state whose resources contradict each other", "state_edit:repair",
             flags=(STACK, YES)),
     Command("state get", "Show a resource's state", "state_edit:get", "<resource-urn>", (STACK, SHOW_SECRETS), (1, 1)),
-    *(Command(f"state {name}", "", refused=f"`state {name}`") for name in ("move", "edit", "upgrade")),
+    Command("state move", "Move resources from one stack to another", "state_move:move", _URNS, aliases=("mv",),
+            arguments=(1, None),
+            flags=(YES, Flag("source", "The stack to move resources from (default the current one)", "string"),
+                   Flag("dest", "The stack to move resources to (default the current one)", "string"),
+                   Flag("include-parents", "Move the parents of the resources, too"))),
+    Command("state edit", "Edit the current stack's state in your EDITOR", "state_editor:edit",
+            aliases=("update", "modify"), flags=(Flag("stack", STACK.help, "string"),)),
+    Command("state upgrade", "Bring the state folder to the latest layout", "state_upgrade:run", flags=(YES,)),
 )  # fmt: skip
 
 _PLUGINS = (

@@ -113,8 +113,15 @@ class Context:
 
     @cached_property
     def layout(self) -> Layout:
-        """The backend's files."""
-        return Layout(self.location, self.now_ns)
+        """The backend's files; stacks of the legacy layout beside them are told, as nothing else shows them."""
+        layout = Layout(self.location, self.now_ns)
+        legacy = layout.legacy_stacks()
+        if legacy and not is_truthy("PULUMI_DIY_BACKEND_NO_LEGACY_WARNING"):
+            self.note(
+                f"warning: the state folder has stacks of the legacy layout, {', '.join(legacy)}; run `pulumi state "
+                "upgrade` to move them (PULUMI_DIY_BACKEND_NO_LEGACY_WARNING=1 disables this warning)"
+            )
+        return layout
 
     @property
     def project_name(self) -> str | None:

@@ -70,6 +70,8 @@ def destroy(context: Context) -> int:
     options = _options(context)
     if options.targets and context.flags.on("exclude-protected"):
         raise UsageError("--target and --exclude-protected cannot be used together")
+    if context.flags.on("ignore-protect") and context.flags.on("exclude-protected"):
+        raise UsageError("--exclude-protected and --ignore-protect cannot be used together")
     return _run(context, "destroy", options)
 
 
@@ -102,6 +104,7 @@ def _options(context: Context) -> UpdateOptions:
         refresh=refresh == "true" or (always and refresh != "false"),
         run_program=flags.on("run-program"),
         continue_on_error=flags.on("continue-on-error") or is_truthy("PULUMI_CONTINUE_ON_ERROR"),
+        ignore_protect=flags.on("ignore-protect"),
         targets=targets,
         target_dependents=flags.on("target-dependents"),
         excludes=flags.list("exclude"),

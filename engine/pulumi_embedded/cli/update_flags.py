@@ -68,7 +68,7 @@ _APPLY = (
 )
 _EXPECT = (Flag("expect-no-changes", "Return an error if any changes occur or are proposed"),)
 _CONTINUE = (Flag("continue-on-error", "Continue though an error is encountered (or PULUMI_CONTINUE_ON_ERROR)"),)
-_PROTECT = (Flag("ignore-protect", "", refused="ignoring protection (--ignore-protect)", hidden=True),)
+_PROTECT = (Flag("ignore-protect", "Delete or replace protected resources, too, in this operation"),)
 _PREVIEW_ONLY = (Flag("preview-only", "Only show a preview, but don't perform the operation itself"),)
 
 PREVIEW_FLAGS = (

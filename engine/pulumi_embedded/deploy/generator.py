@@ -443,7 +443,7 @@ class Generator:
 
     def _refuse_replacement(self, work: Work, old: ResourceState, diff: DiffResult) -> None:
         emitter, dry_run = self.deployment.emitter, self.deployment.dry_run
-        if work.new.protect and old.protect:
+        if work.new.protect and old.protect and not self.deployment.options.ignore_protect:
             emitter.error(
                 f'unable to replace resource "{work.urn}"\nas it is currently marked for protection. To unprotect the '
                 "resource, remove the `protect` flag from the resource in your Pulumi program and run `pulumi up`",

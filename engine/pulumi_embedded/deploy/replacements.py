@@ -51,7 +51,7 @@ class Replacements:
             if dependent.delete:
                 steps.append(DeleteStep(deployment, dependent))
             else:
-                if dependent.protect:
+                if dependent.protect and not deployment.options.ignore_protect:
                     deployment.emitter.error(
                         f'unable to replace resource "{dependent.urn}" as part of replacing "{urn}" as it is currently '
                         "marked for protection. To unprotect the resource, remove the `protect` flag from the resource "

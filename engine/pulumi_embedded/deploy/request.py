@@ -124,6 +124,7 @@ class UpdateOptions:
     refresh: bool = False
     run_program: bool = False
     continue_on_error: bool = False
+    ignore_protect: bool = False
     targets: list[str] = field(default_factory=list)
     target_dependents: bool = False
     excludes: list[str] = field(default_factory=list)

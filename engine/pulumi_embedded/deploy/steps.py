@@ -181,7 +181,7 @@ class DeleteStep(Step):
             await self.deployment.hooks.run("BeforeDelete", call)
         except ProviderError as error:
             return failure(error)
-        if not self.replacing and old.protect:
+        if not self.replacing and old.protect and not self.deployment.options.ignore_protect:
             return failure(ProtectedError(old.urn))
         if not self.deployment.dry_run and self.calls_provider:
             try:

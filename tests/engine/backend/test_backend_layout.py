@@ -123,7 +123,7 @@ class TestLayouts:
         old = tmp_path / ".pulumi/stacks/dev.json"
         old.parent.mkdir(parents=True)
         old.write_text("{}")
-        with pytest.raises(UnsupportedError, match="pulumi state upgrade"):
+        with pytest.raises(EngineError, match="run `pulumi state upgrade` once"):
             Layout(Location("file://x", tmp_path), lambda: 0)
 
     @pytest.mark.parametrize("meta", ["", "version: x", "version: 2"])

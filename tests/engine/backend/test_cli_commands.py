@@ -127,7 +127,7 @@ class TestRefusals:
             ["new"], ["watch"], ["logs"], ["convert"], ["package", "add", "x"], ["org", "get-default"],
             ["up", "--plan", "p"], ["preview", "--save-plan", "p"], ["up", "--attach-debugger"],
             ["up", "--remote", "url"], ["up", "--tracing", "file:x"], ["import", "--from", "terraform"],
-            ["stack", "graph", "x"], ["state", "move"], ["policy", "publish"], ["up", "https://example.com/t"],
+            ["stack", "webhook"], ["plugin", "run"], ["policy", "publish"], ["up", "https://example.com/t"],
             ["import", "a:b:C", "n", "id"], ["login", "s3://bucket"], ["login", "https://api.pulumi.com"],
             ["plugin", "install", "resource", "aws"],
         ],

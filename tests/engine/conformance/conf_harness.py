@@ -241,6 +241,7 @@ class Stack:
             contextlib.redirect_stdout(out),
             contextlib.redirect_stderr(err),
             _quick_passphrase(),
+            _no_input(),
         ):
             code = main(command)
         return Run(code, out.getvalue(), err.getvalue())
@@ -255,6 +256,15 @@ def _environment(values: dict[str, str]) -> Iterator[None]:
     finally:
         os.environ.clear()
         os.environ.update(before)
+
+
+@contextlib.contextmanager
+def _no_input() -> Iterator[None]:
+    before, sys.stdin = sys.stdin, io.StringIO()
+    try:
+        yield
+    finally:
+        sys.stdin = before
 
 
 @contextlib.contextmanager
