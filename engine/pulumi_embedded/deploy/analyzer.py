@@ -47,7 +47,7 @@ class Policy:
 
 @dataclass
 class Analyzer:
-    """A running policy pack."""
+    """A running policy pack; `broken` once it raised instead of answering."""
 
     stub: Any
     name: str
@@ -55,6 +55,7 @@ class Analyzer:
     path: Path
     policies: dict[str, Policy] = field(default_factory=dict)
     channel: Any = None
+    broken: bool = False
 
     async def analyze(self, request: analyzer_pb2.AnalyzeRequest) -> Any:
         """Judge one resource."""
@@ -128,6 +129,7 @@ class Analyzer:
         except grpc.aio.AioRpcError as error:
             if instead is not None and is_unimplemented(error):
                 return instead
+            self.broken = True
             raise EngineError(f"the policy pack '{self.name}' failed: {message_of(error)}") from None
 
 

@@ -108,22 +108,20 @@ class Emitter:
         seconds: float,
         changes: dict[str, int],
         packs: dict[str, str],
+        broken_packs: list[str],
         result: str,
         corrupt: bool,
     ) -> None:
-        """Tell what the update did."""
-        self._listener(
-            {
-                "summaryEvent": {
-                    "maybeCorrupt": corrupt,
-                    "durationSeconds": math.ceil(seconds),
-                    "resourceChanges": dict(changes),
-                    "PolicyPacks": packs,
-                    "isPreview": preview,
-                    "result": result,
-                }
-            }
-        )
+        """Tell what the update did; the packs that raised are under a key of ours, which the CLI does not have."""
+        event: dict[str, Any] = {
+            "maybeCorrupt": corrupt,
+            "durationSeconds": math.ceil(seconds),
+            "resourceChanges": dict(changes),
+            "PolicyPacks": packs,
+            "isPreview": preview,
+            "result": result,
+        }
+        self._listener({"summaryEvent": event | ({"brokenPolicyPacks": broken_packs} if broken_packs else {})})
 
     def cancelled(self) -> None:
         """Tell that there will be no more events."""

@@ -44,6 +44,10 @@ class Policies:
         """Return the packs with their versions, named as the summary event names local packs."""
         return {f"{item.name}|local|{_short(item.path)}": item.version for item in self._analyzers}
 
+    def broken(self) -> list[str]:
+        """Return the packs that raised, named as in `versions`."""
+        return [f"{item.name}|local|{_short(item.path)}" for item in self._analyzers if item.broken]
+
     async def judge(self, new: ResourceState, goal: Goal, provider: ResourceState | None) -> bool:
         """Remediate and judge a resource before anything is done; return whether it must not be made."""
         self._analyzers = self.loading.result() if self.loading.done() else await asyncio.shield(self.loading)

@@ -268,6 +268,7 @@ class Update:
             seconds=time.monotonic() - self.started,
             changes=deployment.executor.changes,
             packs=deployment.policies.versions(),
+            broken_packs=deployment.policies.broken(),
             result=result,
             corrupt=deployment.executor.maybe_corrupt,
         )

@@ -48,16 +48,20 @@ def _message(event: dict[str, Any], paint: Paint) -> list[str]:
 
 def policies(model: Model, paint: Paint) -> list[str]:
     """Return the packs that ran and what each found, the worst first."""
-    packs = (model.summary or {}).get("PolicyPacks") or {}
-    keys = {f"{name.partition('|')[0]}@v{version}" for name, version in packs.items()}
+    summary = model.summary or {}
+    packs: dict[str, str] = summary.get("PolicyPacks") or {}
+    labels = {name: f"{name.partition('|')[0]}@v{version}" for name, version in packs.items()}
+    keys = set(labels.values())
+    broken = {labels.get(name) for name in summary.get("brokenPolicyPacks") or []}
     keys |= {_pack(event) for event in (*model.findings, *model.remediations)}
     if not keys:
         return []
     lines = [paint("Policies:", HEADLINE)]
     for key in sorted(keys):
         found = [event for event in model.findings if _pack(event) == key]
-        mandatory = any(event.get("enforcementLevel") == "mandatory" for event in found)
-        lines.append(f"    {'❌' if mandatory else '⚠️' if found else '✅'} {paint(key, words.MAGENTA)}")
+        bad = key in broken or any(event.get("enforcementLevel") == "mandatory" for event in found)
+        failed = " (failed: not every resource was judged)" if key in broken else ""
+        lines.append(f"    {'❌' if bad else '⚠️' if found else '✅'} {paint(key, words.MAGENTA)}{failed}")
         changed: dict[str, int] = {}
         for event in model.remediations:
             if _pack(event) == key:

@@ -123,6 +123,21 @@ def test_a_pack_that_raises_fails_the_update(stack: Stack, tmp_path: Path, pack:
     assert "the pack is broken" in run.text
 
 
+def test_a_policy_that_raises_fails_the_update(stack: Stack, probe: Probe, pack: str) -> None:
+    """Its error is the message; the embedded engine gives the pack no green mark (the CLI does)."""
+    text = textwrap.dedent(PACK).replace('report("red is not allowed")', 'raise RuntimeError("judge is ill")')
+    (Path(pack) / "__main__.py").write_text(text)
+    for run in (
+        stack.preview('Thing("a", color="red")', "--policy-pack", pack, fails=True),
+        stack.up(None, "--policy-pack", pack, fails=True),
+    ):
+        assert "judge is ill" in run.errors
+        if stack.engine == "embedded":
+            assert "❌ conf-pack@v0.0.7 (failed: not every resource was judged)" in run.out
+            assert "✅" not in run.out
+    assert probe.methods() == []
+
+
 def test_unknown_values_do_not_hide_violations_of_known_ones(stack: Stack, pack: str) -> None:
     """In a preview a resource with unknowns is judged by what is known."""
     run = stack.preview('a = Thing("a"); Thing("b", color="red", value=a.out)', "--policy-pack", pack, fails=True)
