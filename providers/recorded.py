@@ -7,6 +7,8 @@ import json
 import sys
 
 from providers.aws.functions import ANSWERS
+from providers.aws.kind import Kind
+from providers.aws.scope import mentioned
 from providers.aws.table import kinds
 from providers.docker.provider import IMAGE, NOT_EMULATED
 
@@ -27,7 +29,8 @@ are attached by `PULUMI_DEBUG_PROVIDERS`, never named in Pulumi.yaml, and refuse
 Which change replaces a resource is a fact of the real provider (the docstrings of pulumi_aws, and the source of
 terraform-provider-aws that each file of `aws/services/` names); `aws/replacements.yaml` has what was read in that
 source itself, and a test holds the table against it. What the account does not tell again is **recorded, not
-emulated**: the stack's state keeps it, a refresh gives it back, and `up --emulated` lists it.
+emulated**: the stack's state keeps it, a refresh gives it back. `up --emulated` counts it by type, `status --recorded`
+lists each property with the reason, and `status --json` has the same. What a resource is looked up by counts as told.
 
 All provider resources of a stack reach one process: default tags of all are united, and a second region is a resource's
 own `region`. Importing an existing resource tells outputs, not inputs.
@@ -41,10 +44,18 @@ def lacking() -> dict[str, dict[str, str]]:
     """Type -> property ("*" for the whole type, words in parentheses for an operation) -> why it is only recorded."""
     found = {}
     for name, kind in sorted(kinds().items()):
-        unread = {} if "*" in kind.recorded else dict.fromkeys(kind.unread, UNREAD)
+        unread = {} if "*" in kind.recorded else dict.fromkeys(_untold(kind), UNREAD)
         if reasons := {**unread, **kind.recorded}:
             found[name] = reasons
     return {**found, IMAGE: {"*": NOT_EMULATED}}
+
+
+def _untold(kind: Kind) -> list[str]:
+    """The properties that no answer tells, but for those that the resource was found by."""
+    found_by = set(mentioned(kind.read.fixed)) if kind.read is not None else set()
+    if kind.read is not None and isinstance(kind.id, str) and "id" in found_by:
+        found_by |= set(mentioned(kind.id))
+    return [name for name in kind.unread if name not in found_by]
 
 
 def readme() -> str:

@@ -18,3 +18,7 @@ Refresh = Annotated[
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object instead, for programs.")]
+Recorded = Annotated[
+    bool,
+    typer.Option("--recorded", help="List what an emulated account does not have or does not tell again, and why."),
+]

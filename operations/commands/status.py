@@ -5,21 +5,26 @@ from __future__ import annotations
 import json
 from typing import TYPE_CHECKING, Any
 
-from operations.commands.arguments import Emulated, Json, StackName
+from operations.commands.arguments import Emulated, Json, Recorded, StackName
 
 if TYPE_CHECKING:
     from operations.local_stack import Deployed
 
 
-def status(stack: StackName = "local", as_json: Json = False, emulated: Emulated = False) -> None:
+def status(
+    stack: StackName = "local", as_json: Json = False, emulated: Emulated = False, recorded: Recorded = False
+) -> None:
     """Show what runs where, which release it is, and whether the ledger balances. Asks each service itself."""
+    from operations.errors import OperationError
     from operations.stacks import CLOUD
 
     if emulated or stack in CLOUD:
         from operations.emulated import commands
 
-        commands.status(stack, as_json=as_json)
+        commands.status(stack, as_json=as_json, only_recorded=recorded)
         return
+    if recorded:
+        raise OperationError("--recorded is of an emulated stack: what runs on this machine is real.", exit_code=2)
     from operations.local_stack import deployed
     from operations.probes import probe_all
 

@@ -14,6 +14,8 @@ from operations.converging import Prepared, converge, last_update_ended_well, pl
 from operations.deployment import destroy, release_stale_locks, update
 from operations.emulated.leftovers import leftovers
 from operations.emulated.provider_processes import ATTACH, recorded
+from operations.emulated.recorded import listing, recorded_of
+from operations.emulated.recorded import summary as summary_of_recorded
 from operations.emulated.stack import EmulatedStack
 from operations.engine_errors import in_one_sentence
 from operations.errors import OperationError
@@ -46,8 +48,8 @@ def up(name: str, *, refresh: bool = False) -> None:
     ):
         converge(prepared, phases)
         found = _resources(prepared.stack)
-        _tell_recorded(found, phases)
-    phases.say("")
+        lines = summary_of_recorded(recorded_of(found, recorded()), name)
+    phases.say("\n".join(["", *lines, ""]) if lines else "")
     phases.say(f"{name} is up in the emulated account at {emulated.account.url()}: {len(found)} resources.")
     phases.say(f"  ./railyard status {name} --json            its addresses and outputs")
     phases.say(f"  ./railyard down {name} --emulated --yes    ends it")
@@ -69,8 +71,11 @@ def preview(name: str, *, refresh: bool = False) -> None:
         phases.say(f"\nRun ./railyard up {name} --emulated to do it.")
 
 
-def status(name: str, *, as_json: bool) -> None:
-    """Show an emulated stack's addresses, outputs and how many resources it has.
+def status(name: str, *, as_json: bool, only_recorded: bool = False) -> None:
+    """Show an emulated stack's addresses, outputs and how many resources it has; as JSON also what is only recorded.
+
+    Args:
+        only_recorded: show nothing but each property that the account does not have or tell, and why.
 
     Raises:
         OperationError: it is not deployed.
@@ -80,6 +85,9 @@ def status(name: str, *, as_json: bool) -> None:
         raise OperationError(f"the stack {name} is not deployed here: run ./railyard up {name} --emulated first.")
     there = emulated.opened()
     stack = there.select()
+    if only_recorded and not as_json:
+        Phases(screen()).say("\n".join(listing(recorded_of(_resources(stack), recorded()))))
+        return
     outputs = _outputs(stack)
     url = emulated.account.url()
     document = {
@@ -94,6 +102,7 @@ def status(name: str, *, as_json: bool) -> None:
         "engine": there.engine.kind,
     }
     if as_json:
+        document["recorded"] = recorded_of(_resources(stack), recorded())
         print(json.dumps(document, indent=2))  # noqa: T201
         return
     phases = Phases(screen())
@@ -246,28 +255,6 @@ def _open(value: Any) -> Any:
     if isinstance(value, dict):
         return None if value.get(SIGNATURE) == SECRET else {key: _open(one) for key, one in value.items()}
     return value
-
-
-def _tell_recorded(resources: list[dict[str, Any]], phases: Phases) -> None:
-    """Say of what was made what the emulated account does not have: "recorded, not emulated"."""
-    lacking = recorded()
-    lines = set()
-    for resource in resources:
-        reasons = lacking.get(resource["type"], {})
-        if "*" in reasons:
-            lines.add(f"{resource['type']}: {reasons['*']}")
-        inputs = resource.get("inputs") or {}
-        # A default, or what is empty or false, asks for nothing that could be missed.
-        silent = {*(inputs.get("__defaults") or []), *(name for name, value in inputs.items() if not value)}
-        given = {name for name in reasons if name in inputs} - silent
-        # What the provider itself found that no operation took, at any depth.
-        given |= set((resource.get("outputs") or {}).get("__recorded") or [])
-        if given:
-            lines.add(f"{resource['type']} {', '.join(sorted(given))}")
-    if lines:
-        phases.say("\nrecorded, not emulated (why, by property: providers/README.md):")
-        for line in sorted(lines):
-            phases.say(f"  {line}")
 
 
 def _platform(emulated: EmulatedStack) -> str:

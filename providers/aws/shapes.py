@@ -75,6 +75,8 @@ def _structure(shape: Any, value: Any) -> Any:
         item = value[key] if name is not None else None
         if name is not None and item is not None:
             request[name] = to_request(members[name], item)
+    if "Quantity" in members and "Items" in request:
+        request.setdefault("Quantity", len(request["Items"]))
     return request
 
 
@@ -113,7 +115,7 @@ def observed(like: Any, answer: Any) -> Any:
     """What the answer says of a value, in the spelling of `like`; `like` itself when it says the same."""
     if answer is None:
         return MISSING
-    if isinstance(answer, dict) and "Quantity" in answer:
+    if isinstance(answer, dict) and "Quantity" in answer and not (isinstance(like, dict) and "items" in like):
         answer = answer.get("Items") or []
     if isinstance(like, dict):
         return _observed_object(like, answer)

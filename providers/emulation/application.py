@@ -18,6 +18,8 @@ from providers.emulation.operation import Call, Operation, Records, RefusalError
 Table = Mapping[str, Mapping[str, Operation]]
 """boto3's name of a service -> name of the operation, as `CreateBackupSelection` -> what it does."""
 RESET = "/moto-api/reset"
+# The name in a request's signature, where it is not boto3's name of the service.
+_SIGNED = {"monitoring": "cloudwatch"}
 _SCOPE = re.compile(r"Credential=[^/]+/\d{8}/([^/]+)/([^/]+)/aws4_request")
 
 
@@ -43,9 +45,10 @@ class Extended:
         if environ.get("PATH_INFO") == RESET:
             self._shelves.clear()
         scope = _SCOPE.search(environ.get("HTTP_AUTHORIZATION", ""))
-        if scope is None or scope.group(2) not in self._table:
+        region, signed = scope.groups() if scope is not None else ("", "")
+        service = _SIGNED.get(signed, signed)
+        if service not in self._table:
             return self._inner(environ, start)  # type: ignore[no-any-return]
-        region, service = scope.groups()
         body = environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
         environ["wsgi.input"] = io.BytesIO(body)
         name, within_path = self._operation(service, environ, body)

@@ -1,4 +1,4 @@
-"""AWS Backup: selections, restore tests, and a vault's notifications and policy; a plan's update."""
+"""AWS Backup: selections, restore tests, a vault's notifications and policy; a plan's update and second life."""
 
 from __future__ import annotations
 
@@ -57,6 +57,22 @@ def _delete_selection(call: Call) -> Mapping[str, Any]:
     _selection(call)
     del call.shelf("selections")[call.given["BackupPlanId"], call.given["SelectionId"]]
     return {}
+
+
+def _create_plan(call: Call) -> Mapping[str, Any]:
+    """As moto's, for which the name of a plan is taken for ever: it keeps those that were deleted, as AWS does."""
+    backend, wanted = moto_backend("backup", call), dict(call.given["BackupPlan"])
+    deleted = {key: plan for key, plan in backend.plans.items() if plan.deletion_date is not None}
+    living = {key: plan for key, plan in backend.plans.items() if key not in deleted}
+    if any(plan.backup_plan["BackupPlanName"] == wanted["BackupPlanName"] for plan in living.values()):
+        refuse(EXISTS, "Backup plan with the same plan document already exists")
+    backend.plans = living
+    try:
+        tags = dict(call.given.get("BackupPlanTags") or {})
+        made = backend.create_backup_plan(wanted, tags, call.given.get("CreatorRequestId"))
+    finally:
+        backend.plans = {**deleted, **backend.plans}
+    return dict(made.to_dict())
 
 
 def _update_plan(call: Call) -> Mapping[str, Any]:
@@ -147,6 +163,7 @@ _PUT_TOLD, _GET_TOLD, _DELETE_TOLD = _of_vault("notifications", "SNSTopicArn", "
 _PUT_POLICY, _GET_POLICY, _DELETE_POLICY = _of_vault("policies", "Policy")
 
 OPERATIONS: Mapping[str, Operation] = {
+    "CreateBackupPlan": _create_plan,
     "CreateBackupSelection": _create_selection,
     "GetBackupSelection": _selection,
     "ListBackupSelections": _list_selections,

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from providers.emulation import backup, elasticache, iam, logs, rds, secrets, waf
+from providers.emulation import backup, cloudfront, cloudwatch, ec2, elasticache, iam, logs, rds, secrets, waf
 from providers.emulation.operation import Operation
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "backup": backup.OPERATIONS,
+    "cloudfront": cloudfront.OPERATIONS,
+    "cloudwatch": cloudwatch.OPERATIONS,
+    "ec2": ec2.OPERATIONS,
     "elasticache": elasticache.OPERATIONS,
     "iam": iam.OPERATIONS,
     "logs": logs.OPERATIONS,

@@ -205,16 +205,34 @@ FUNCTION = Kind(
 )
 
 
-def unknown_to_moto(name: str, operation: str, **more: Any) -> Kind:
-    own = name[0].lower() + name[1:]
+CACHE_KEY = "parametersInCacheKeyAndForwardedToOrigin"
+
+
+def _compresses(scope: dict[str, Any]) -> None:
+    """What is left out of a cache's key is no part of it; CloudFront insists on hearing so."""
+    if scope.get(CACHE_KEY):
+        scope[CACHE_KEY] = {"enableAcceptEncodingGzip": False, **scope[CACHE_KEY]}
+
+
+def policy(name: str, part: str, **more: Any) -> Kind:
+    """A policy that behaviours refer to.
+
+    Args:
+        part: of its ARN.
+    """
+    own, config, method = name[0].lower() + name[1:], f"{name}Config", part.replace("-", "_")
     return Kind(
         type=f"aws:cloudfront/{own}:{name}",
         service="cloudfront",
-        id="$name",
-        outputs={"etag": "recorded"},
+        create=Op(f"create_{method}", into=config),
+        read=Op(f"get_{method}", {"Id": "$id"}),
+        at=lambda answer, _: {**answer[name][config], "ETag": answer["ETag"]},
+        update=Op(f"update_{method}", {"Id": "$id", "IfMatch": version}, into=config),
+        delete=Op(f"delete_{method}", {"Id": "$id", "IfMatch": version}),
+        id=f"{name}.Id",
+        outputs={"etag": "ETag", "arn": f"arn:aws:cloudfront::$account:{part}/$id"},
         autoname="name",
         name_limit=128,
-        recorded={"*": f"moto has no {operation}"},
         **more,
     )
 
@@ -223,7 +241,12 @@ KINDS = [
     DISTRIBUTION,
     ORIGIN_ACCESS_CONTROL,
     FUNCTION,
-    unknown_to_moto("ResponseHeadersPolicy", "CreateResponseHeadersPolicy"),
-    unknown_to_moto("CachePolicy", "CreateCachePolicy"),
-    unknown_to_moto("OriginRequestPolicy", "CreateOriginRequestPolicy"),
+    policy("ResponseHeadersPolicy", "response-headers-policy"),
+    policy(
+        "CachePolicy",
+        "cache-policy",
+        defaults={"defaultTtl": 86400, "maxTtl": 31536000, "minTtl": 0},
+        prepare=_compresses,
+    ),
+    policy("OriginRequestPolicy", "origin-request-policy"),
 ]

@@ -61,11 +61,16 @@ METRIC_ALARM = Kind(
 COMPOSITE_ALARM = Kind(
     type="aws:cloudwatch/compositeAlarm:CompositeAlarm",
     service="cloudwatch",
+    create=Op("put_composite_alarm"),
+    read=Op("describe_alarms", {"AlarmNames": ["$id"], "AlarmTypes": ["CompositeAlarm"]}),
+    at="CompositeAlarms[0]",
+    update=Op("put_composite_alarm"),
+    delete=Op("delete_alarms", {"AlarmNames": ["$id"]}),
     id="$alarmName",
-    outputs={"arn": "arn:aws:cloudwatch:$region:$account:alarm:$id"},
+    outputs={"arn": "AlarmArn"},
     defaults={"actionsEnabled": True},
     replaces_on=("alarmName", "actionsEnabled"),
-    recorded={"*": "moto has no PutCompositeAlarm"},
+    recorded={"actionsSuppressor": "moto has no suppressors"},
     tagging=TAGGING,
 )
 

@@ -260,6 +260,13 @@ ROUTE = Kind(
     replaces_on=("routeTableId", "destinationCidrBlock", "destinationIpv6CidrBlock", "destinationPrefixListId"),
 )
 
+
+def _association(answer: Any, scope: Scope) -> Any:
+    """Of the tables' associations the one with this id."""
+    associations = [one for table in answer.get("RouteTables") or [] for one in table.get("Associations") or []]
+    return next((one for one in associations if one.get("RouteTableAssociationId") == scope["id"]), None)
+
+
 ROUTE_TABLE_ASSOCIATION = Kind(
     type="aws:ec2/routeTableAssociation:RouteTableAssociation",
     service="ec2",
@@ -267,13 +274,11 @@ ROUTE_TABLE_ASSOCIATION = Kind(
     read=Op(
         "describe_route_tables", {"Filters": [{"Name": "association.route-table-association-id", "Values": ["$id"]}]}
     ),
-    at="RouteTables[0]",
+    at=_association,
     update=Op("replace_route_table_association", {"AssociationId": "$id", "RouteTableId": "$routeTableId"}, only=()),
     delete=Op("disassociate_route_table", {"AssociationId": "$id"}),
     id="AssociationId",
-    unread=("subnetId", "gatewayId"),
-    # replace_route_table_association gives the association another id: here the pair is made anew.
-    replaces_on=("subnetId", "gatewayId", "routeTableId"),
+    replaces_on=("subnetId", "gatewayId"),
 )
 
 VPC_ENDPOINT = Kind(

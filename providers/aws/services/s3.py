@@ -96,6 +96,7 @@ def setting(
     gone_when: str = "",
     defaults: dict[str, str] | None = None,
     replaces_on: tuple[str, ...] = ("bucket", "expectedBucketOwner"),
+    untold: tuple[str, ...] = (),
 ) -> list[Kind]:
     """One of a bucket's settings as a resource: put makes and changes it. Under both of its names."""
     own = name[0].lower() + name[1:]
@@ -110,7 +111,7 @@ def setting(
         id="$bucket",
         answers=answers or {},
         defaults=defaults or {},
-        unread=("bucket", "expectedBucketOwner", "mfa", "token", "skipDestroy", "transitionDefaultMinimumObjectSize"),
+        unread=(*(name for name in ("bucket", "expectedBucketOwner") if name in replaces_on), *untold),
         recorded=recorded or {},
         replaces_on=replaces_on,
     )
@@ -124,6 +125,7 @@ SETTINGS = [
         "get_bucket_versioning",
         answers={"versioningConfiguration": "{status: Status, mfaDelete: MFADelete}"},
         gone_when="!Status",
+        untold=("mfa",),
     ),
     *setting(
         "BucketServerSideEncryptionConfiguration",
@@ -140,6 +142,7 @@ SETTINGS = [
         "delete_public_access_block",
         into="PublicAccessBlockConfiguration",
         replaces_on=("bucket",),
+        untold=("skipDestroy",),
         answers={
             name: f"PublicAccessBlockConfiguration.{name[0].upper()}{name[1:]}"
             for name in ("blockPublicAcls", "blockPublicPolicy", "ignorePublicAcls", "restrictPublicBuckets")
@@ -161,6 +164,7 @@ SETTINGS = [
         "get_object_lock_configuration",
         into="ObjectLockConfiguration",
         replaces_on=("bucket", "expectedBucketOwner", "objectLockEnabled"),
+        untold=("token",),
         defaults={"objectLockEnabled": "Enabled"},
         answers={
             "rule": "ObjectLockConfiguration.Rule",
@@ -173,6 +177,7 @@ SETTINGS = [
         "get_bucket_lifecycle_configuration",
         "delete_bucket_lifecycle",
         into="LifecycleConfiguration",
+        untold=("transitionDefaultMinimumObjectSize",),
     ),
     *setting(
         "BucketLogging",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import pytest
 from botocore.exceptions import ClientError
 
+from providers.base.provider import ProviderError
 from tests.providers.aws.account_client import client
 from tests.providers.aws.documents import ROLE_ARN
 from tests.providers.aws.test_data import subnets
@@ -71,6 +72,74 @@ def test_backups_are_planned_selected_told_and_tested(world: World, account: str
     with pytest.raises(ClientError, match="has selections still"):
         backup.delete_restore_testing_plan(RestoreTestingPlanName="weekly")
     world.end(tested)
+
+
+def test_a_plan_that_has_ended_leaves_its_name_to_the_next(world: World, account: str) -> None:
+    world.make("aws:backup/vault:Vault", "vault", name="again")
+    rule = {"ruleName": "daily", "targetVaultName": "again", "schedule": "cron(0 3 * * ? *)"}
+    first = world.make("aws:backup/plan:Plan", "plan", name="again", rules=[rule], tags={"stack": "test"})
+    with pytest.raises(ProviderError, match="AlreadyExists"):
+        world.make("aws:backup/plan:Plan", "twin", name="again", rules=[rule])
+    world.end(first)
+    second = world.make("aws:backup/plan:Plan", "plan", name="again", rules=[rule], tags={"stack": "test"})
+    assert second.id != first.id
+    backup = client(account, "backup")
+    kept = backup.list_backup_plans(IncludeDeleted=True)["BackupPlansList"]
+    assert {first.id, second.id} <= {plan["BackupPlanId"] for plan in kept}
+    assert first.id not in {plan["BackupPlanId"] for plan in backup.list_backup_plans()["BackupPlansList"]}
+
+
+CONFIGS = {"headersConfig": {"headerBehavior": "none"}, "queryStringsConfig": {"queryStringBehavior": "all"}}
+
+
+def test_policies_of_cloudfront_are_told_again_changed_and_ended(world: World, account: str) -> None:
+    cookies = {"cookieBehavior": "whitelist", "cookies": {"items": ["session", "theme"]}}
+    cache = world.make(
+        "aws:cloudfront/cachePolicy:CachePolicy",
+        "cache",
+        name="cache",
+        parametersInCacheKeyAndForwardedToOrigin={"cookiesConfig": cookies, **CONFIGS},
+    )
+    origin = world.make(
+        "aws:cloudfront/originRequestPolicy:OriginRequestPolicy",
+        "origin",
+        name="origin",
+        cookiesConfig=cookies,
+        **CONFIGS,
+    )
+    security = {
+        "strictTransportSecurity": {"accessControlMaxAgeSec": 60, "override": True, "includeSubdomains": True},
+        "frameOptions": {"frameOption": "DENY", "override": True},
+    }
+    headers = world.make(
+        "aws:cloudfront/responseHeadersPolicy:ResponseHeadersPolicy",
+        "headers",
+        name="headers",
+        securityHeadersConfig=security,
+        customHeadersConfig={"items": [{"header": "X-Rail", "value": "lnd", "override": True}]},
+    )
+    cdn = client(account, "cloudfront")
+    key = cdn.get_cache_policy(Id=cache.id)["CachePolicy"]["CachePolicyConfig"]
+    assert key["ParametersInCacheKeyAndForwardedToOrigin"]["CookiesConfig"]["Cookies"] == {
+        "Quantity": 2,
+        "Items": ["session", "theme"],
+    }
+    assert key["DefaultTTL"] == 86400
+    before = headers["etag"]
+    security = {**security, "frameOptions": {"frameOption": "SAMEORIGIN", "override": True}}
+    headers = world.change(headers, securityHeadersConfig=security)
+    assert headers["etag"] != before
+    told = cdn.get_response_headers_policy(Id=headers.id)["ResponseHeadersPolicy"]["ResponseHeadersPolicyConfig"]
+    assert told["SecurityHeadersConfig"]["FrameOptions"] == {"FrameOption": "SAMEORIGIN", "Override": True}
+    assert told["SecurityHeadersConfig"]["StrictTransportSecurity"]["AccessControlMaxAgeSec"] == 60
+    assert told["CustomHeadersConfig"]["Items"][0]["Header"] == "X-Rail"
+    listed = cdn.list_origin_request_policies()["OriginRequestPolicyList"]["Items"]
+    assert [one["OriginRequestPolicy"]["Id"] for one in listed] == [origin.id]
+    with pytest.raises(ClientError, match="PreconditionFailed"):
+        cdn.delete_response_headers_policy(Id=headers.id, IfMatch=before)
+    with pytest.raises(ProviderError, match="ResponseHeadersPolicyAlreadyExists"):
+        world.make(headers.resource.type, "twin", name="headers", securityHeadersConfig=security)
+    assert not world.unobserved[headers.resource.type]
 
 
 def test_a_selection_of_a_plan_that_is_not_there_is_refused(account: str) -> None:

@@ -42,6 +42,14 @@ def test_a_network_is_made_changed_and_ended(world: World) -> None:
         serviceName="com.amazonaws.eu-central-1.s3",
         routeTableIds=[table.id],
     )
+    pair = world.make(
+        "aws:ec2/routeTableAssociation:RouteTableAssociation", "pair", subnetId=subnet.id, routeTableId=table.id
+    )
+    other = world.make("aws:ec2/routeTable:RouteTable", "other", vpcId=vpc.id)
+    assert world.plan(pair, subnetId="subnet-1") == {"subnetId": True}
+    pair = world.change(pair, routeTableId=other.id)
+    assert pair["routeTableId"] == other.id
+    pair = world.change(pair, routeTableId=table.id)
     endpoint = world.make(
         "aws:ec2/vpcEndpoint:VpcEndpoint",
         "ecr",

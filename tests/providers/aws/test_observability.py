@@ -144,7 +144,22 @@ def test_what_is_watched_is_watched_as_asked_for(world: World) -> None:
     assert stats["f"]["Stat"] == "Sum"
     assert stats["f"]["Metric"]["MetricName"] == "F"
     assert stats["f"]["Metric"]["Dimensions"] == [{"Name": "rail", "Value": "lnd"}]
-    world.make("aws:cloudwatch/compositeAlarm:CompositeAlarm", "ca", alarmName="any", alarmRule="ALARM(cpu)")
+    any_of = world.make(
+        "aws:cloudwatch/compositeAlarm:CompositeAlarm",
+        "ca",
+        alarmName="any",
+        alarmRule="ALARM(cpu)",
+        alarmActions=["arn:aws:sns:eu-central-1:123456789012:critical"],
+        tags={"stack": "test"},
+    )
+    any_of = world.change(any_of, alarmRule="ALARM(cpu) OR ALARM(rate)", alarmDescription="either")
+    assert world.plan(any_of, alarmName="other") == {"alarmName": True}
+    asked = {"AlarmNames": ["any"], "AlarmTypes": ["CompositeAlarm"]}
+    (said,) = world.provider._account.call("", "cloudwatch", "eu-central-1", "describe_alarms", asked)[
+        "CompositeAlarms"
+    ]
+    assert said["AlarmRule"] == "ALARM(cpu) OR ALARM(rate)"
+    assert said["AlarmActions"] == ["arn:aws:sns:eu-central-1:123456789012:critical"]
     world.make("aws:cloudwatch/dashboard:Dashboard", "da", dashboardName="d", dashboardBody=json.dumps({"widgets": []}))
     repo = world.make(
         "aws:ecr/repository:Repository",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +19,23 @@ from providers.aws.services.logs import elsewhere
 from providers.base.provider import Resource
 from providers.base.values import UNKNOWN
 
+CHECKOUT = Path(__file__).resolve().parents[3]
 FACTS: dict[str, dict[str, Any]] = yaml.safe_load(
     (Path(table.__file__).parent / "replacements.yaml").read_text(encoding="utf-8")
 )
+
+
+# As `aws.rds.Instance`, `aws.lambda_.Function`; what ends with Args is a part of one.
+USED = re.compile(r"\baws\.(\w+?)_?\.([A-Z]\w+)\b")
+
+
+def test_every_type_of_the_program_and_of_the_examples_was_read_in_the_providers_source() -> None:
+    known = {(type_.split(":")[1].partition("/")[0], type_.rpartition(":")[2]) for type_ in FACTS}
+    sources = [*CHECKOUT.glob("components/*/*.py"), *CHECKOUT.glob("examples/*/*.py")]
+    used = {found for source in sources for found in USED.findall(source.read_text(encoding="utf-8"))}
+    resources = {(module, name) for module, name in used if not name.endswith("Args")}
+    assert len(resources) > 80
+    assert resources - known == set()
 
 
 @pytest.mark.parametrize("type_", FACTS)
