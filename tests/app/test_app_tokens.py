@@ -227,24 +227,24 @@ class TestKeySource:
     async def test_keys_are_fetched_once_and_again_for_a_new_kid_only_now_and_then(self, keys: Keys) -> None:
         now = 1000.0
         source = KeySource(keys.url, "RS256", lifetime_seconds=300, now=lambda: now)
-        assert await source.find("rsa-1") is not None
+        assert await source.find("rsa-1")
         for number in range(20):
-            assert await source.find(f"made-up-{number}") is None
+            assert await source.find(f"made-up-{number}") == []
         assert keys.asked == 1, "made-up kids must not make us ask the issuer each time"
         fresh = RSAKey.generate_key(2048, {"kid": "rsa-2"})
         keys.document = {"keys": [fresh.as_dict(private=False)]}
         now += REFETCH_SECONDS + 1
-        assert await source.find("rsa-2") is not None
+        assert await source.find("rsa-2")
         assert keys.asked == 2
-        assert await source.find("rsa-1") is None, "a key that the issuer withdrew is not believed"
+        assert await source.find("rsa-1") == [], "a key that the issuer withdrew is not believed"
 
     async def test_an_issuer_that_is_down_is_believed_for_a_while(self, keys: Keys) -> None:
         now = 1000.0
         source = KeySource(keys.url, "RS256", lifetime_seconds=300, now=lambda: now)
-        assert await source.find("rsa-1") is not None
+        assert await source.find("rsa-1")
         keys.document = None
         now += 400
-        assert await source.find("rsa-1") is not None
+        assert await source.find("rsa-1")
         now += 400
         with pytest.raises(ServiceUnavailable):
             await source.find("rsa-1")

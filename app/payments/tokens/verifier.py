@@ -12,7 +12,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, cast
 
-import orjson
 from joserfc import jwt
 from joserfc.errors import JoseError
 from joserfc.jwk import OctKey
@@ -21,9 +20,10 @@ from pydantic import TypeAdapter, ValidationError
 
 from payments.api_keys.schemas import Caller, KeyEnvironment, Scope, UserId
 from payments.clock import Clock
-from payments.errors import Unauthorized
+from payments.errors import InvalidInput, Unauthorized
 from payments.settings import Settings
 from payments.tokens.jwks import KeySource, PublicKey
+from payments.web.strict_json import parse
 
 MAXIMUM_LENGTH = 8192
 LEEWAY_SECONDS = 30
@@ -45,14 +45,14 @@ class _Issuer:
         """Keys that may have signed: the current and the previous secret, or the issuer's own public key."""
         if self.keys is None:
             return self.secrets
-        found = await self.keys.find(kid)
-        return [found] if found is not None else []
+        return await self.keys.find(kid)
 
 
 def _part(encoded: str) -> dict[str, Any]:
+    """A part of a token, read as strictly as a body: with a name twice, two readers could see two tokens."""
     try:
-        value = orjson.loads(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
-    except (ValueError, binascii.Error):
+        value = parse(base64.urlsafe_b64decode(encoded + "=" * (-len(encoded) % 4)))
+    except (InvalidInput, ValueError, binascii.Error):
         raise Unauthorized(_REFUSED) from None
     if not isinstance(value, dict):
         raise Unauthorized(_REFUSED)
@@ -95,7 +95,8 @@ class TokenVerifier:
         header, unverified = _part(parts[0]), _part(parts[1])
         named, kid = unverified.get("iss"), header.get("kid", "")
         issuer = self._issuers.get(named) if isinstance(named, str) else None
-        if issuer is None or not isinstance(kid, str):
+        # No extension of JWS is understood here, so none can be critical (RFC 7515, section 4.1.11).
+        if issuer is None or not isinstance(kid, str) or "crit" in header:
             raise Unauthorized(_REFUSED)
         claims = self._verified(issuer, token, await issuer.candidates(kid))
         return self._caller(issuer, claims)
@@ -115,7 +116,7 @@ class TokenVerifier:
             try:
                 read = jwt.decode(token, key, registry=accepted)
                 registry.validate(read.claims)
-            except (JoseError, ValueError, TypeError):
+            except (JoseError, ValueError, TypeError, RecursionError):
                 continue
             return read.claims
         raise Unauthorized(_REFUSED)
