@@ -61,6 +61,12 @@ class BodyTooLarge(InvalidInput):
     status = 413
 
 
+class RequestTimeout(InvalidInput):
+    """The request's body did not come in time."""
+
+    status = 408
+
+
 class Unauthorized(ApiError):  # noqa: N818
     """No credential, or one that is not (or no longer) valid."""
 

@@ -19,7 +19,14 @@ WEIGHT_PREFIX = "railyard.weights"
 ROLLBACK_FRACTION = "railyard.rollback.percent"
 # The service answers /settle within 25 s; anything longer is lost anyway.
 ROUTE_TIMEOUT = "60s"
+# A request, whole. The service takes no larger body, and gets each in one piece: who sends slowly holds a connection
+# to the router and none to the service, of which there are about a thousand for everybody.
+MAXIMUM_BODY_BYTES = 16 * 1024
+REQUEST_TIMEOUT = "15s"
+# hyper, which the service's server is made of, takes 100; the router adds some.
+MAXIMUM_HEADERS = 80
 _TYPE = "type.googleapis.com/"
+_FILTERS = _TYPE + "envoy.extensions.filters.http."
 _LISTENER_FILTER = _TYPE + "envoy.extensions.filters.network.http_connection_manager.v3.HttpConnectionManager"
 Json = dict[str, Any]
 
@@ -78,13 +85,26 @@ def clusters(slots: dict[str, list[str]], folder: Path) -> str:
     return _text({"resources": [*resources, standby]})
 
 
+def _refused(name: str, match: Json, status: int) -> Json:
+    """A route that answers at once, whatever is still to come of the request."""
+    unbuffered = {"@type": _FILTERS + "buffer.v3.BufferPerRoute", "disabled": True}
+    return {
+        "name": name,
+        "match": match,
+        "direct_response": {"status": status},
+        "typed_per_filter_config": {"envoy.filters.http.buffer": unbuffered},
+    }
+
+
 def routes() -> str:
-    """routes.json: first the rollback stack's route by its fraction, then the slots by their weights."""
+    """routes.json: the rollback stack's route by its fraction, then the slots by their weights. Before both, a body
+    that is announced as too large is refused at once, without waiting for it."""
     route = {"timeout": ROUTE_TIMEOUT}
     weighted = {
         "clusters": [{"name": f"web-{slot}", "weight": weight} for slot, weight in zip(SLOTS, (100, 0), strict=True)],
         "runtime_key_prefix": WEIGHT_PREFIX,
     }
+    announced = {"name": "content-length", "range_match": {"start": MAXIMUM_BODY_BYTES + 1, "end": 2**63 - 1}}
     fraction = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}, "runtime_key": ROLLBACK_FRACTION}
     return _text(
         {
@@ -97,6 +117,8 @@ def routes() -> str:
                             "name": "service",
                             "domains": ["*"],
                             "routes": [
+                                _refused("tunnel", {"connect_matcher": {}}, 405),
+                                _refused("too-large", {"prefix": "/", "headers": [announced]}, 413),
                                 {
                                     "name": "rollback",
                                     "match": {"prefix": "/", "runtime_fraction": fraction},
@@ -168,26 +190,46 @@ def _access_log() -> Json:
     }
 
 
-def _reply(least_status: int, code: str, sentence: str, **more: Any) -> Json:
-    """Envoy's own answer from `least_status` up, in the service's error format. The first that fits is taken."""
-    compared = {"default_value": least_status, "runtime_key": f"railyard.replies.from_{least_status}"}
+def _reply(compare: str, status: int, code: str, sentence: str, **more: Any) -> Json:
+    """Envoy's own answer of a status (`compare` EQ) or from a status up (GE), in the service's error format."""
+    compared = {"default_value": status, "runtime_key": f"railyard.replies.{compare.lower()}_{status}"}
     return {
-        "filter": {"status_code_filter": {"comparison": {"op": "GE", "value": compared}}},
+        "filter": {"status_code_filter": {"comparison": {"op": compare, "value": compared}}},
         "body_format_override": {"json_format": {"error": sentence, "code": code, "requestId": "%REQ(X-REQUEST-ID)%"}},
         **more,
     }
 
 
 def _local_replies() -> Json:
+    """The first that fits is taken. What Envoy answers with 501 or 403 (an unknown transfer coding, an upgrade, a
+    scheme that is not the listener's) is a request that is not taken here: nothing that trying again would mend."""
     down = "The service does not answer at the moment: try again shortly."
     malformed = "This is not HTTP as it is accepted here: look at the method, the path and the headers' names and size."
     soon = [{"header": {"key": "retry-after", "value": "1"}}]
     return {
         "mappers": [
-            _reply(500, "SERVICE_UNAVAILABLE", down, status_code=503, headers_to_add=soon),
-            _reply(400, "INVALID_INPUT", malformed),
+            _reply("EQ", 501, "INVALID_INPUT", malformed, status_code=400),
+            _reply("GE", 500, "SERVICE_UNAVAILABLE", down, status_code=503, headers_to_add=soon),
+            _reply("EQ", 413, "INVALID_INPUT", f"The body is larger than {MAXIMUM_BODY_BYTES} bytes."),
+            _reply("EQ", 408, "INVALID_INPUT", f"The request was not there whole after {REQUEST_TIMEOUT}."),
+            _reply("EQ", 404, "NOT_FOUND", "There is no such route."),
+            _reply("EQ", 403, "INVALID_INPUT", malformed, status_code=400),
+            _reply("GE", 400, "INVALID_INPUT", malformed),
         ]
     }
+
+
+def _filters() -> list[Json]:
+    return [
+        {
+            "name": "envoy.filters.http.buffer",
+            "typed_config": {"@type": _FILTERS + "buffer.v3.Buffer", "max_request_bytes": MAXIMUM_BODY_BYTES},
+        },
+        {
+            "name": "envoy.filters.http.router",
+            "typed_config": {"@type": _FILTERS + "router.v3.Router", "suppress_envoy_headers": True},
+        },
+    ]
 
 
 def _connection_manager(folder: Path) -> Json:
@@ -206,15 +248,23 @@ def _connection_manager(folder: Path) -> Json:
         "merge_slashes": True,
         "path_with_escaped_slashes_action": "REJECT_REQUEST",
         "server_header_transformation": "PASS_THROUGH",
-        "common_http_protocol_options": {"idle_timeout": "300s", "headers_with_underscores_action": "REJECT_REQUEST"},
+        "common_http_protocol_options": {
+            "idle_timeout": "300s",
+            "headers_with_underscores_action": "REJECT_REQUEST",
+            "max_headers_count": MAXIMUM_HEADERS,
+        },
+        # A method that nobody knows is the service's to refuse, with 405 and the methods of the route. (QUERY without a
+        # Content-Type is refused by Envoy itself, as RFC 10008 wants it.)
+        "http_protocol_options": {
+            "allow_custom_methods": True,
+            "accept_http_10": True,
+            "default_host_for_http_10": "railyard",
+        },
+        "http2_protocol_options": {"max_concurrent_streams": 100},
         "request_headers_timeout": "10s",
+        "request_timeout": REQUEST_TIMEOUT,
         "rds": {"route_config_name": "service", "config_source": _file_source(folder / "routes.json")},
-        "http_filters": [
-            {
-                "name": "envoy.filters.http.router",
-                "typed_config": {"@type": _TYPE + "envoy.extensions.filters.http.router.v3.Router"},
-            }
-        ],
+        "http_filters": _filters(),
     }
 
 

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
+import importlib
 import json
+import socket
 import subprocess
 import threading
 from collections import Counter
@@ -26,6 +29,7 @@ class Slot:
 
     def __init__(self, name: str) -> None:
         self.ready = True
+        self.bodies_begun = 0
         slot = self
 
         class Handler(BaseHTTPRequestHandler):
@@ -35,6 +39,17 @@ class Slot:
                 self.send_header("Content-Length", str(len(body)))
                 self.end_headers()
                 self.wfile.write(body)
+
+            def do_POST(self) -> None:
+                slot.bodies_begun += 1
+                self.rfile.read(int(self.headers["Content-Length"]))
+                self.do_GET()
+
+            def do_BREW(self) -> None:
+                self.send_response(405)
+                self.send_header("Allow", "GET")
+                self.send_header("Content-Length", "0")
+                self.end_headers()
 
             def log_message(self, *_: object) -> None:
                 pass
@@ -100,6 +115,53 @@ def get(router: Properties, path: str = "/", **headers: str) -> tuple[int, dict[
         connection.close()
 
 
+def connected(router: Properties) -> socket.socket:
+    host, port = router["listens"][0].rsplit(":", 1)
+    return socket.create_connection((host, int(port)), timeout=10)
+
+
+def answered(wire: socket.socket) -> bytes:
+    """What comes until the connection ends or the answer is whole."""
+    got = b""
+    while not (b"\r\n\r\n" in got and (b"}" in got or b"content-length: 0" in got.lower())):
+        piece = wire.recv(65536)
+        if not piece:
+            break
+        got += piece
+    return got
+
+
+HEAD = b"POST / HTTP/1.1\r\nHost: x\r\n"
+# By name: what is sent, and status and code of the answer.
+REFUSED: dict[str, tuple[bytes, int, str]] = {
+    "an unknown coding": (HEAD + b"Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n", 400, "INVALID_INPUT"),
+    "two codings": (HEAD + b"Transfer-Encoding: gzip, chunked\r\n\r\n0\r\n\r\n", 400, "INVALID_INPUT"),
+    "length and chunks": (
+        HEAD + b"Content-Length: 4\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
+        400,
+        "INVALID_INPUT",
+    ),
+    "a websocket": (
+        b"GET / HTTP/1.1\r\nHost: x\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\r\n",
+        400,
+        "INVALID_INPUT",
+    ),
+    "a tunnel": (b"CONNECT example.com:443 HTTP/1.1\r\nHost: x\r\n\r\n", 400, "INVALID_INPUT"),
+    "all of it": (b"OPTIONS * HTTP/1.1\r\nHost: x\r\n\r\n", 404, "NOT_FOUND"),
+    "100 headers": (
+        b"GET / HTTP/1.1\r\nHost: x\r\n" + b"".join(b"A%d: b\r\n" % n for n in range(95)) + b"\r\n",
+        431,
+        "INVALID_INPUT",
+    ),
+    "a large body, announced": (HEAD + b"Content-Length: 16385\r\n\r\n", 413, "INVALID_INPUT"),
+    "a large body, in chunks": (
+        HEAD + b"Transfer-Encoding: chunked\r\n\r\n" + (b"1000\r\n" + b" " * 4096 + b"\r\n") * 5 + b"0\r\n\r\n",
+        413,
+        "INVALID_INPUT",
+    ),
+}
+
+
 def shares(router: Properties, requests: int = 40) -> Counter[str]:
     return Counter(get(router)[1].get("slot", "nobody") for _ in range(requests))
 
@@ -162,14 +224,47 @@ class TestRequests:
         status, body = get(router, **{"a_b": "c"})
         assert (status, body["code"]) == (400, "INVALID_INPUT")
 
-    def test_a_method_that_nobody_knows_is_refused_in_it_as_well(self, router: Properties) -> None:
-        connection = http.client.HTTPConnection(router["listens"][0], timeout=5)
-        try:
-            connection.request("BREW", "/")
-            answer = connection.getresponse()
-            assert (answer.status, json.loads(answer.read())["code"]) == (400, "INVALID_INPUT")
-        finally:
-            connection.close()
+    def test_a_method_that_nobody_knows_is_the_services_to_refuse(self, router: Properties) -> None:
+        with connected(router) as wire:
+            wire.sendall(b"BREW / HTTP/1.1\r\nHost: x\r\n\r\n")
+            head = answered(wire)
+        assert head.startswith(b"HTTP/1.1 405")
+        assert b"allow: GET" in head
+
+    def test_a_client_of_http_1_0_is_served(self, router: Properties) -> None:
+        with connected(router) as wire:
+            wire.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            assert b" 200 " in answered(wire)
+
+    @pytest.mark.parametrize("attack", REFUSED)
+    def test_what_no_service_could_take_is_refused_at_once_and_for_good(self, router: Properties, attack: str) -> None:
+        sent, status, code = REFUSED[attack]
+        with connected(router) as wire:
+            wire.sendall(sent)
+            head = answered(wire)
+        assert head.startswith(f"HTTP/1.1 {status} ".encode()), head
+        assert f'"code":"{code}"'.encode() in head
+        assert b"retry-after" not in head, "trying again mends nothing"
+
+    def test_a_body_that_is_late_is_held_here_and_reaches_no_slot(
+        self, router: Properties, slots: dict[str, Slot]
+    ) -> None:
+        """The service's connections are for everybody: a thousand late bodies would take them all."""
+        begun = slots["blue"].bodies_begun
+        with contextlib.ExitStack() as held:
+            late = [held.enter_context(connected(router)) for _ in range(20)]
+            for wire in late:
+                wire.sendall(b"POST / HTTP/1.1\r\nHost: x\r\nContent-Length: 2\r\n\r\n{")
+            assert shares(router, 20) == {"blue": 20}
+            assert slots["blue"].bodies_begun == begun
+            late[0].sendall(b"}")
+            assert b" 200 " in answered(late[0])
+            assert slots["blue"].bodies_begun == begun + 1
+
+    def test_the_router_does_not_say_what_it_is(self, router: Properties) -> None:
+        with connected(router) as wire:
+            wire.sendall(b"GET / HTTP/1.1\r\nHost: x\r\n\r\n")
+            assert b"x-envoy" not in answered(wire).lower()
 
     def test_a_forged_client_address_stays_left_of_the_one_trusted_hop(self, router: Properties) -> None:
         forwarded = get(router, **{"X-Forwarded-For": "203.0.113.9"})[1]["from"].split(",")
@@ -190,6 +285,10 @@ class TestSettings:
         command = [str(find_envoy().path), "--mode", "validate", "-c", str(folder / "bootstrap.json")]
         done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == 0, done.stderr
+
+    def test_the_router_and_the_service_take_bodies_of_the_same_size(self) -> None:
+        gate = importlib.import_module("payments.web.gate")
+        assert envoy_settings.MAXIMUM_BODY_BYTES == gate.MAXIMUM_BODY_BYTES
 
     def test_weights_add_up(self) -> None:
         with pytest.raises(ValueError, match="must add up to 100"):

@@ -14,7 +14,7 @@ from fastapi.routing import APIRoute
 
 from payments import cloudwatch
 from payments.core import Core
-from payments.errors import BodyTooLarge, InvalidInput, ServerError, documented
+from payments.errors import BodyTooLarge, InvalidInput, RequestTimeout, ServerError, documented
 from payments.version import VERSION
 from payments.web.direct import Switch
 from payments.web.error_answers import install
@@ -46,7 +46,9 @@ ROUTERS = (
 )
 _ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/ErrorBody"}}}
 _INVALID_INPUT = {"description": InvalidInput.__doc__, "content": _ERROR}
-_BODY_TOO_LARGE = {"description": BodyTooLarge.__doc__, "content": _ERROR}
+_OF_BODIES = {
+    str(error.status): {"description": error.__doc__, "content": _ERROR} for error in (RequestTimeout, BodyTooLarge)
+}
 FLUSH_SECONDS = 15.0
 DESCRIPTION = """Be paid on any rail, exactly once.
 
@@ -65,14 +67,14 @@ async def _keep_house(core: Core) -> None:
 
 
 def _openapi(generate: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """FastAPI's document with our 400 and 413 where it writes its own 422: that one is never answered."""
+    """FastAPI's document with our 400, 408 and 413 where it writes its own 422: that one is never answered."""
     document = generate()
     for operations in document["paths"].values():
         for operation in operations.values():
             operation["responses"].pop("422", None)
             operation["responses"].setdefault("400", _INVALID_INPUT)
             if "requestBody" in operation:
-                operation["responses"].setdefault("413", _BODY_TOO_LARGE)
+                operation["responses"].update(_OF_BODIES)
             for parameter in operation.get("parameters", ()):
                 if parameter["in"] == "header":
                     _document_header(parameter)

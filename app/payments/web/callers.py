@@ -86,8 +86,9 @@ class Admission:
         key: Annotated[str | None, Security(_api_key)],
         token: Annotated[HTTPAuthorizationCredentials | None, Security(_token)],
     ) -> Caller:
-        """As a dependency of FastAPI's; `key` and `token` are there for the documentation."""
-        caller = await self.admit(request)
+        """As a dependency of FastAPI's; `key` and `token` are there for the documentation. The route has admitted the
+        caller before it read the body (`StrictRoute`)."""
+        caller: Caller = request.state.admitted
         response.headers.update(getattr(request.state, "rate_limit_headers", {}))
         return caller
 

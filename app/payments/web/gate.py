@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import re
 import time
 from collections.abc import Awaitable, Callable, MutableMapping
@@ -11,7 +12,7 @@ from uuid import uuid4
 import structlog
 
 from payments import metrics
-from payments.errors import BodyTooLarge, InvalidInput
+from payments.errors import BodyTooLarge, InvalidInput, RequestTimeout
 from payments.version import API_VERSIONS
 from payments.web.error_answers import told
 
@@ -23,6 +24,8 @@ AsgiApplication = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 # Payment routes take 16 KiB (facts.md section 3); x402 payloads fit well within.
 MAXIMUM_BODY_BYTES = 16 * 1024
+# For the whole body. The server handles about a thousand requests at once, and one that waits for its body is one.
+BODY_SECONDS = 15.0
 _REQUEST_ID = re.compile(rb"^[A-Za-z0-9._-]{8,64}$")
 _SECURITY_HEADERS = (
     (b"x-content-type-options", b"nosniff"),
@@ -47,14 +50,26 @@ class _Exchange:
         self.status = 0
         self.version = API_VERSIONS[-1]
         self._received = 0
+        self._is_whole = False
+        self._deadline: float | None = None
 
     async def receive(self) -> Message:
-        message = await self._receive()
+        message = await (self._receive() if self._is_whole else self._in_time())
         if message["type"] == "http.request":
+            self._is_whole = not message.get("more_body", False)
             self._received += len(message.get("body", b""))
             if self._received > MAXIMUM_BODY_BYTES:
                 raise _too_large()
         return message
+
+    async def _in_time(self) -> Message:
+        if self._deadline is None:
+            self._deadline = asyncio.get_running_loop().time() + BODY_SECONDS
+        try:
+            async with asyncio.timeout_at(self._deadline):
+                return await self._receive()
+        except TimeoutError:
+            raise RequestTimeout(f"The body was not there whole after {BODY_SECONDS:.0f} s.") from None
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -90,10 +90,15 @@ class StrictRoute(APIRoute):
     def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
         """The handler with a strict request."""
         inner = super().get_route_handler()
+        admissions = [admit for found in self.dependant.dependencies if (admit := getattr(found.call, "admit", None))]
 
         async def handle(request: Request) -> Response:
             try:
-                return await inner(StrictRequest(request.scope, request.receive))
+                strict = StrictRequest(request.scope, request.receive)
+                # FastAPI reads the body before it asks who sends it. A stranger's is not even read here.
+                for admit in admissions:
+                    strict.state.admitted = await admit(strict)
+                return await inner(strict)
             except RequestValidationError as error:
                 raise explain(error) from None
             except HTTPException as error:
