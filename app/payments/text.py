@@ -29,7 +29,14 @@ def _few(value: dict[str, str]) -> dict[str, str]:
 
 
 # The same in the API's document. Not as a constraint of pydantic's, which would answer with the expression.
-_documented = Field(json_schema_extra={"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"})
+_PRINTABLE = {"pattern": r"^[^\x00-\x08\x0b-\x1f\x7f]*$"}
+_documented = Field(json_schema_extra={**_PRINTABLE})
+_documented_names = Field(
+    json_schema_extra={
+        "propertyNames": {"minLength": 1, "maxLength": 40, **_PRINTABLE},
+        "maxProperties": MAXIMUM_METADATA_KEYS,
+    }
+)
 
 
 def _within_our_years(value: datetime) -> datetime:
@@ -45,4 +52,4 @@ Note = Annotated[str, AfterValidator(_printable), _documented]
 ExternalId = Annotated[str, StringConstraints(min_length=1, max_length=128), AfterValidator(_printable), _documented]
 _Name = Annotated[str, StringConstraints(min_length=1, max_length=40), AfterValidator(_printable)]
 _Value = Annotated[str, StringConstraints(max_length=500), AfterValidator(_printable), _documented]
-Metadata = Annotated[dict[_Name, _Value], AfterValidator(_few)]
+Metadata = Annotated[dict[_Name, _Value], AfterValidator(_few), _documented_names]

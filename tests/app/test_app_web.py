@@ -11,6 +11,7 @@ from fastapi import FastAPI
 
 from payments.core import Core
 from payments.web.application import _routes
+from payments.web.callers import Admission, limit_public
 from payments.web.direct import Switch
 from payments.web.gate import MAXIMUM_BODY_BYTES
 from payments.web.openapi import document
@@ -233,6 +234,19 @@ class TestOpenApi:
         paths = document()["paths"]
         assert paths["/v1/payments"]["post"]["security"] == [{"APIKeyHeader": []}, {"HTTPBearer": []}]
         assert "security" not in paths["/health"]["get"]
+
+    def test_what_is_limited_says_so(self) -> None:
+        paths = document()["paths"]
+        for route in _routes():
+            limited = [found.call for found in route.dependant.dependencies]
+            if any(call is limit_public or isinstance(call, Admission) for call in limited):
+                for method in route.methods or ():
+                    assert "429" in paths[route.path][method.lower()]["responses"], (method, route.path)
+
+    def test_what_metadata_may_be_named_is_in_it(self) -> None:
+        metadata = document()["components"]["schemas"]["NewInvoice"]["properties"]["metadata"]
+        assert metadata["maxProperties"] == 50
+        assert metadata["propertyNames"]["pattern"] == metadata["additionalProperties"]["pattern"]
 
     async def test_it_is_served(self, client: httpx.AsyncClient) -> None:
         served = (await client.get("/openapi.json")).json()

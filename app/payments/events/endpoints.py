@@ -24,7 +24,7 @@ async def list_events(
     request: Request,
     caller: Reader,
     after: Annotated[int, Query(ge=0, le=2**62, description="The cursor of the page before; 0 for the first.")] = 0,
-    type: Annotated[list[str] | None, Query(max_length=50)] = None,
+    type: Annotated[list[Annotated[str, Query(pattern=r"^[^\x00]*$")]] | None, Query(max_length=50)] = None,
     limit: Annotated[int, Query(ge=1, le=500)] = 100,
 ) -> EventList:
     """What happened to the caller's objects, in order, without a gap: poll with the last cursor."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from fastapi import APIRouter
 from pydantic import BaseModel
 
+from payments.errors import RateLimited, documented
 from payments.version import SERVICE, VERSION
 from payments.web.callers import Public
 
@@ -19,7 +20,7 @@ class RootView(BaseModel):
     documentation: str
 
 
-@router.get("/", response_model=RootView, dependencies=[Public])
+@router.get("/", response_model=RootView, responses=documented(RateLimited), dependencies=[Public])
 async def root() -> RootView:
     """What this service is and where it is documented."""
     return RootView(service=SERVICE, version=VERSION, documentation="/openapi.json")

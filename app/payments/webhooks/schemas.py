@@ -55,7 +55,12 @@ class NewEndpoint(BaseModel):
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
-    url: str = Field(min_length=8, max_length=2048, description="https; answered with any 2xx within 15 s.")
+    url: str = Field(
+        min_length=8,
+        max_length=2048,
+        description="https (http on a local stack); answered with any 2xx within 15 s.",
+        json_schema_extra={"format": "uri", "pattern": "^https?://"},
+    )
     description: Memo = ""
     eventTypes: list[EventType] = Field(default=[], max_length=50, description="Empty: all.")  # noqa: N815
 
