@@ -170,7 +170,7 @@ def port(database: TestDatabase, redis_server: RedisServer, tmp_path: Path) -> I
 
 
 HEAD = (
-    b"POST /verify HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
+    b"POST /v1/invoices HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\n"
     b"x-api-key: " + SECRETS["bootstrap_admin_key"].encode() + b"\r\n"
 )
 WIRE: dict[str, tuple[bytes, set[int]]] = {

@@ -68,7 +68,10 @@ async def test_an_answer_may_take_longer_than_a_body(monkeypatch: pytest.MonkeyP
     """A long export waits for nothing but the end of the connection meanwhile."""
     monkeypatch.setattr(gate, "BODY_SECONDS", 0.05)
     told: list[str] = []
-    coming = [{"type": "http.request", "body": b"", "more_body": False}, {"type": "http.disconnect"}]
+    coming: list[gate.Message] = [
+        {"type": "http.request", "body": b"", "more_body": False},
+        {"type": "http.disconnect"},
+    ]
 
     async def receive() -> gate.Message:
         message = coming.pop(0)
