@@ -178,6 +178,8 @@ def _of_worker(since: _Since) -> dict[str, Any]:
         "OldestUnknownSeconds": since.gauge("payments_unknown_oldest_seconds", max),
         "FailuresOfOneUser": since.gauge("user_failures_in_an_hour", max),
         "LedgerImbalance": since.gauge("ledger_imbalance", lambda values: max(abs(value) for value in values)),
+        "OpenDiscrepancies": since.gauge("payment_discrepancies_open", sum),
+        "ArrivalsReversed": since.gauge("arrivals_reversed", sum),
         "OutboxLagSeconds": since.gauge("outbox_lag_seconds", max),
         "WebhookLagSeconds": since.gauge("webhook_lag_seconds", max),
         "UnknownJobs": since.counted("jobs_unknown_total"),

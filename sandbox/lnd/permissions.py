@@ -88,8 +88,8 @@ WRITE = _ops(
     "remotesigner:generate",
 )
 INVOICE = _ops("invoices:read", "invoices:write", "address:read", "address:write", "onchain:read")
-# Not one of LND's own three files: what `lncli bakemacaroon offchain:read offchain:write info:read` would bake.
-PAY = _ops("offchain:read", "offchain:write", "info:read")
+# Not one of LND's own three files: `lncli bakemacaroon offchain:read offchain:write info:read onchain:read` bakes it.
+PAY = _ops("offchain:read", "offchain:write", "info:read", "onchain:read")
 
 FILES = {"admin": READ + WRITE, "readonly": READ, "invoice": INVOICE, "pay": PAY}
 """Macaroon file name (without .macaroon) -> what it grants."""

@@ -107,6 +107,14 @@ class Account:
             self._announce(connection, "deposit.settled", found["id"])
         return self.invoice(external_id)
 
+    def balance_msat(self) -> int:
+        """What came in less what went out. It has no capital: a payment before the first deposit is an overdraft."""
+        came = self._store.one("SELECT coalesce(sum(received_msat), 0) AS total FROM invoices") or {}
+        went = self._store.one(
+            "SELECT coalesce(sum(amount_msat + fee_msat), 0) AS total FROM payments WHERE status = 'settled'"
+        )
+        return int(came["total"]) - int((went or {})["total"])
+
     def unsent(self, name: str) -> int:
         """How many webhooks about an invoice, by its external id, were not taken yet. Raises RefusedError 404."""
         body = json.dumps(self.invoice(name)["id"])

@@ -61,6 +61,9 @@ def application(account: Account, api_key: str) -> web.Application:
     async def health(_request: web.Request) -> web.Response:
         return _json({"status": "ok"})
 
+    async def state(_request: web.Request) -> web.Response:
+        return _json({"status": "ok", "balance_msat": account.balance_msat()})
+
     async def receive(request: web.Request) -> web.Response:
         body = await _body(request)
         name = body.get("payment_request") or body.get("external_id")
@@ -83,7 +86,7 @@ def application(account: Account, api_key: str) -> web.Application:
             web.get("/v1/invoices/{name}", invoice),
             web.post("/v1/payments", pay),
             web.get("/v1/payments/{name}", payment),
-            web.get("/v1/account", health),
+            web.get("/v1/account", state),
             web.get("/health", health),
             web.post("/sandbox/receive", receive),
             web.post("/sandbox/customer_invoice", customer),

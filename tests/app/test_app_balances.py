@@ -27,6 +27,7 @@ class Node(MemoryRail):
         super().__init__()
         self.holds: Mapping[str, int] = {"BTC": 50_000}
         self.meanwhile: Any = None
+        self.balance_scope = ""
 
     async def held(self) -> Mapping[str, int]:
         if self.meanwhile is not None:
@@ -140,3 +141,28 @@ async def test_a_rail_that_does_not_answer_is_left_for_the_next_time(core: Core,
     node.holds = {"BTC": 1}
     await compare_balances(core)
     assert await _drift(core) == (0, 0)
+
+
+async def test_when_a_balance_comes_to_count_more_the_drift_of_before_stays_and_nothing_is_added(
+    core: Core, node: Node
+) -> None:
+    node.holds = {"BTC": 49_900}
+    for _ in range(2):
+        await compare_balances(core)
+    assert await _drift(core) == (-100, -100)
+    node.holds, node.balance_scope = {"BTC": 49_900 + 7_000}, "channels and wallet"
+    for _ in range(3):
+        await compare_balances(core)
+    assert await _drift(core) == (-100, -100), "the wallet is no find, and what was missing is missing"
+    node.holds = {"BTC": 49_900 + 6_500}
+    for _ in range(2):
+        await compare_balances(core)
+    assert await _drift(core) == (-600, -600), "what leaves the wallet is drift"
+    row = await core.database.one(
+        "SELECT difference, resolution FROM payments.discrepancies WHERE resolved_by = 'rule:scope'", name="test"
+    )
+    assert row == {"difference": 7000, "resolution": "counted is now: channels and wallet; before: "}
+    # The release before compares the channels alone: it says what the newer one found, and writes nothing.
+    statement = "SELECT drift, noted FROM payments.compare_balance('lnd', 'BTC', 1, 2, clock_timestamp())"
+    assert await core.database.one(statement, name="test") == {"drift": -600, "noted": 0}
+    assert await core.database.value("SELECT held FROM payments.rail_balances", name="test") == 56_400

@@ -298,7 +298,11 @@ class ArrivalSource(Rail, Protocol):
 
 @runtime_checkable
 class TellsBalance(Rail, Protocol):
-    """A rail whose own side says what we hold on it."""
+    """A rail whose own side says what we hold on it.
+
+    A rail whose `held` has come to count more than at first says what it counts in `balance_scope`, a text; without one
+    it is "". When that changes, the sum that comes with it is no drift.
+    """
 
     async def held(self) -> Mapping[str, int]:
         """Minor units per asset of all that payments come out of and arrivals go into, as the rail has it: not from our

@@ -46,6 +46,7 @@ async def _compare(core: Core, rail: TellsBalance) -> None:
             asset=asset,
             held=held[asset],
             books=after.balances.get(asset, 0),
+            scope=getattr(rail, "balance_scope", ""),
             now=core.clock.now(),
         )
         metrics.BALANCE_DRIFT.labels(rail.name, asset).set(found["drift"])

@@ -147,11 +147,13 @@ async def books(database: Database, rail: str) -> Books:
     return Books({row["asset"]: int(row["balance"]) for row in rows}, int(in_flight))
 
 
-async def compare_balance(database: Database, *, rail: str, asset: str, held: int, books: int, now: datetime) -> Row:
-    """Compare; `drift`, and `noted`: what was written down as a discrepancy now."""
+async def compare_balance(
+    database: Database, *, rail: str, asset: str, held: int, books: int, scope: str, now: datetime
+) -> Row:
+    """Compare; `drift`, and `noted`: what was written down as a discrepancy now. `scope`: what `held` counts."""
     row = await database.one(
-        "SELECT * FROM payments.compare_balance(%s, %s, %s, %s, %s)",
-        (rail, asset, held, books, now),
+        "SELECT * FROM payments.compare_balance(%s, %s, %s, %s, %s, %s)",
+        (rail, asset, held, books, now, scope),
         name="compare_balance",
     )
     assert row is not None

@@ -35,6 +35,10 @@ def own_rows(subject: Subject) -> Iterator[AlarmRow]:
     )
     for name, metric, statistic, threshold, periods, severity, what in (
         ("ledger-imbalance", names.LEDGER_IMBALANCE, "Maximum", 0, 1, Severity.CRITICAL, "The ledger's sum is not 0."),
+        ("reconciliation-drift", names.OPEN_DISCREPANCIES, "Maximum", 0, 1, Severity.CRITICAL,
+         "A rail and the books differ, and nobody has explained it."),
+        ("arrivals-reversed", names.ARRIVALS_REVERSED, "Maximum", 0, 1, Severity.CRITICAL,
+         "Money that was credited is gone from its rail: a reorganisation took it away."),
         ("audit-breaks", names.AUDIT_BREAKS, "Maximum", 0, 1, Severity.CRITICAL, "Rows of the audit log were changed."),
         ("audit-unsealed", names.AUDIT_UNSEALED_SECONDS, "Maximum", 60, 3, Severity.WARN, "Audit rows stay unsealed."),
         ("audit-unarchived", names.AUDIT_UNARCHIVED_SECONDS, "Maximum", 1800, 1, Severity.CRITICAL,

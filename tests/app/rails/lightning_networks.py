@@ -12,7 +12,7 @@ from payments.rails.lnd.rail import LndConfig
 from tests.sandbox.processes import LndProgram, running, wait_until
 from tests.sandbox.real_bitcoin import RealBitcoin, bake, real_bitcoin
 
-PAYING_RIGHTS = "offchain:read offchain:write info:read"
+PAYING_RIGHTS = "offchain:read offchain:write info:read onchain:read"
 CHANNEL_SATS = 5_000_000
 
 

@@ -20,7 +20,7 @@ from payments.object_stores import FolderStore, StoreError
 from payments.rails.lnd import backups
 from payments.rails.lnd.channel_state import MARKER, StateGuard
 from payments.rails.lnd.client import LndClient
-from payments.rails.lnd.credentials import MacaroonFile, PinnedCertificate
+from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, PinnedCertificate
 from payments.rails.lnd.rail import LndRail
 from payments.rails.lnd.restoring import look
 from payments.rails.protocol import Health, OutcomeState, PaymentOrder, RailUnavailableError
@@ -156,6 +156,32 @@ async def test_a_backup_is_stored_as_soon_as_the_channels_change(tmp_path: Path)
             assert len(await store.names("")) == 2
             assert (await rail.try_backup(store)).is_usable
             assert (await store.names(""))[0] == first
+
+
+async def test_what_is_held_is_the_same_before_and_after_a_channel_closes(tmp_path: Path) -> None:
+    program, store = LndProgram(tmp_path), FolderStore(tmp_path / "store")
+    with running(program):
+        async with rail_of(program, store) as rail, opened(client_of(program, "merchant")) as merchant:
+            before = await rail.held()
+            assert rail.balance_scope == "channels and wallet"
+            (channel,) = (await merchant.get("/v1/channels"))["channels"]
+            assert before["BTC"] >= 1000 * int(channel["local_balance"]) > 0
+            await merchant_closes(merchant, channel["channel_point"].split(":")[0])
+            assert (await merchant.get("/v1/channels")).get("channels") == []
+            assert await rail.held() == before, "it is in the wallet now"
+
+
+async def test_with_a_macaroon_of_before_the_channels_alone_are_held(tmp_path: Path) -> None:
+    program, store = LndProgram(tmp_path), FolderStore(tmp_path / "store")
+    with running(program):
+        async with opened(client_of(program, "merchant")) as merchant:
+            rights = [{"entity": "offchain", "action": "read"}, {"entity": "info", "action": "read"}]
+            baked = (await merchant.post("/v1/macaroon", {"permissions": rights}))["macaroon"]
+        async with rail_of(program, store) as rail:
+            assert rail._pay_client is not None
+            rail._pay_client._macaroon = GivenMacaroon(baked, setting="LND_PAY_MACAROON")
+            assert (await rail.held())["BTC"] > 0
+            assert rail.balance_scope == ""
 
 
 def _connections(rail: LndRail) -> int:

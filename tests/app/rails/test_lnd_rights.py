@@ -45,6 +45,7 @@ class TestRights:
             "offchain:read",
             "offchain:write",
             "info:read",
+            "onchain:read",
         }
         assert macaroons.rights(file_of(program, "merchant", "admin").read_bytes()) >= macaroons.SPENDING
 

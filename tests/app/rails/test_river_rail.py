@@ -15,6 +15,7 @@ from uuid import uuid4
 
 import pytest
 from aiohttp import web
+from prometheus_client import REGISTRY
 from pydantic import SecretStr
 
 from payments.core import Core
@@ -30,6 +31,7 @@ from payments.rails.protocol import (
 )
 from payments.rails.river import build
 from payments.rails.river.rail import PAGE, RiverRail, _arrival
+from payments.reconciliation.balances import compare_balances
 from payments.settings import Settings, SettingsError
 from tests.app.conftest import balances, client_of, core_for, new_key, until
 from tests.app.memory_rail import MemoryRail
@@ -204,6 +206,15 @@ def test_paths_are_settings_and_bad_ones_are_named(river: RiverProgram) -> None:
         build(plain, "worker")
 
 
+async def test_an_account_that_tells_no_balance_is_left_alone_or_said(river: RiverProgram) -> None:
+    base = Settings(APP_ENV="local")
+    async with opened(river_settings(base, river, river_paths='{"balance": ""}')) as silent:
+        assert await silent.held() == {}
+    async with opened(river_settings(base, river, river_paths='{"balance": "/health"}')) as other:
+        with pytest.raises(RailUnavailableError, match="not the field that this adapter assumes"):
+            await other.held()
+
+
 async def forwarding(core: Core, port: int) -> web.AppRunner:
     """The service's inbound route on a port, for the provider to call."""
 
@@ -234,6 +245,7 @@ async def test_a_signed_webhook_leads_to_one_credit(settings: Settings, tmp_path
         await core.start()
         runner = await forwarding(core, port)
         try:
+            await compare_balances(core)
             key = (await new_key(core))["key"]
             async with client_of(core, **{"x-api-key": key}) as client:
                 body = {"rail": "river", "amount": 30_000}
@@ -248,6 +260,15 @@ async def test_a_signed_webhook_leads_to_one_credit(settings: Settings, tmp_path
                     await work_on(core, {"source": "river", "event_id": event_id})
                 assert (await client.get(f"/v1/invoices/{made['id']}")).json()["status"] == "settled"
             assert (await balances(core))["assets:river"] == 30_000
+            await compare_balances(core)
+            labels = {"rail": "river", "asset": "BTC"}
+            assert REGISTRY.get_sample_value("payment_balance_drift", labels) == 0
+            # Somebody pays from the account, and it is no payment of ours.
+            bill = program.ask("/sandbox/customer_invoice", {"amount_msat": 5_000})["payment_request"]
+            async with opened(own) as other:
+                await other.submit(await other.prepare(PaymentOrder(uuid4(), bill, "BTC", 5_000, 1_000)))
+            await compare_balances(core)
+            assert REGISTRY.get_sample_value("payment_balance_drift", labels) == -6_000
         finally:
             with contextlib.suppress(Exception):
                 await runner.cleanup()

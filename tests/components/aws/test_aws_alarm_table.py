@@ -178,3 +178,13 @@ def test_gates_of_a_rollout_are_alarms_that_exist() -> None:
     names = {inputs["name"] for inputs in whole().of("cloudwatch/metricAlarm:MetricAlarm").values()}
     gates = gate_names("it", Subject(rails=RAILS, database_storage_gib=100, database_maximum_connections=400))
     assert {"it-error-rate-crit", "it-lnd-failures-crit", "it-ledger-imbalance"} <= set(gates) <= names
+
+
+def test_a_rail_that_differs_from_the_books_and_a_reversed_arrival_wake_somebody() -> None:
+    rows = {
+        row.name: row
+        for row in alarm_rows(Subject(rails=RAILS, database_storage_gib=100, database_maximum_connections=400))
+    }
+    for name, metric in (("reconciliation-drift", "OpenDiscrepancies"), ("arrivals-reversed", "ArrivalsReversed")):
+        (watched,) = rows[name].metrics.values()
+        assert (watched.name, rows[name].severity, rows[name].threshold) == (metric, Severity.CRITICAL, 0)

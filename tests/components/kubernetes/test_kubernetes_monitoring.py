@@ -179,14 +179,14 @@ FIRES = [
     ('redis_up{namespace="payments"}', "0x20", "RedisDown", 2, True),
     ('ledger_imbalance{namespace="payments",asset="BTC"}', "-1x20", "LedgerImbalance", 1, True),
     (
-        'payment_reconciliation_drift{namespace="payments",rail="lnd",asset="BTC"}',
-        "-5x20",
+        'payment_discrepancies_open{namespace="payments",rail="lnd",asset="BTC"}',
+        "1x20",
         "RailsAndBooksDiffer",
         2,
         True,
     ),
     (
-        'payment_reconciliation_drift{namespace="payments",rail="lnd",asset="BTC"}',
+        'payment_discrepancies_open{namespace="payments",rail="lnd",asset="BTC"}',
         "0x20",
         "RailsAndBooksDiffer",
         5,

@@ -11,7 +11,7 @@ from payments.rails.lnd.rail import LndConfig, LndRail, macaroon_source
 from payments.settings import Settings, SettingsError
 
 RECEIVING_RIGHTS: Final = "invoices:read invoices:write"
-PAYING_RIGHTS: Final = "offchain:read offchain:write info:read"
+PAYING_RIGHTS: Final = "offchain:read offchain:write info:read onchain:read"
 
 
 def build(settings: Settings, role: str) -> LndRail | None:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from payments.rails.lnd.client import LndClient
-from payments.rails.lnd.errors import LndAnswerError
+from payments.rails.lnd.errors import LndAccessError, LndAnswerError
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +60,22 @@ async def read_liquidity(client: LndClient) -> Liquidity:
 def _msat(balance: dict[str, Any], name: str) -> int:
     amount = balance.get(name)
     return int(amount.get("msat") or 0) if isinstance(amount, dict) else 0
+
+
+async def read_wallet_msat(client: LndClient) -> int | None:
+    """What is ours on the chain, in msat: confirmed or not, and what LND has set aside, which its total leaves out.
+
+    Takes onchain:read; None when the macaroon has it not.
+
+    Raises:
+        RailUnavailableError: no answer.
+        LndAnswerError: it refuses.
+    """
+    try:
+        balance = await client.get("/v1/balance/blockchain")
+    except LndAccessError:
+        return None
+    return 1000 * (int(balance.get("total_balance") or 0) + int(balance.get("locked_balance") or 0))
 
 
 async def read_held_msat(client: LndClient) -> int:

@@ -14,7 +14,7 @@ from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.credentials import GivenMacaroon, MacaroonFile, MacaroonSource, PinnedCertificate
 from payments.rails.lnd.errors import RAIL, LndAccessError
 from payments.rails.lnd.holding import HoldDesk
-from payments.rails.lnd.liquidity import Liquidity, read_held_msat, read_liquidity
+from payments.rails.lnd.liquidity import Liquidity, read_held_msat, read_liquidity, read_wallet_msat
 from payments.rails.lnd.messages import NodeInfo
 from payments.rails.lnd.paying import SUBMIT_WAIT_SECONDS, PaymentDesk, decode_request
 from payments.rails.lnd.receiving import ASSET, InvoiceDesk, payment_hash
@@ -99,6 +99,7 @@ class LndRail:
         self._payments: PaymentDesk | None = None
         self._guard: StateGuard | None = None
         self._backing_up = asyncio.Lock()
+        self.balance_scope = ""
         if config.pay_macaroon is not None:
             self._pay_client = LndClient(
                 config.url, certificate=certificate, macaroon=config.pay_macaroon, breaker=breaker
@@ -242,8 +243,15 @@ class LndRail:
         return await read_liquidity(self._worker_client())
 
     async def held(self) -> dict[str, int]:
-        """What is ours in channels. Takes the pay macaroon. Raises RailError."""
-        return {ASSET: await read_held_msat(self._worker_client())}
+        """What is ours in channels and in the node's wallet. Takes the pay macaroon. Raises RailError.
+
+        Together, because opening and closing channels moves money between them. With a macaroon of before, which may
+        not read the wallet, it is the channels alone.
+        """
+        client = self._worker_client()
+        wallet_msat = await read_wallet_msat(client)
+        self.balance_scope = "" if wallet_msat is None else "channels and wallet"
+        return {ASSET: await read_held_msat(client) + (wallet_msat or 0)}
 
     def decode(self, payment_request: str) -> DecodedRequest:
         """Reads an invoice without the network, in about 0.1 ms. Raises InvalidRequestError."""

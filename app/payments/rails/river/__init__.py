@@ -40,6 +40,7 @@ def build(settings: Settings, role: str) -> RiverRail | None:
         max_fee_msat=settings.max_fee_msat,
         can_pay=role == "worker",
         polls=bool(paths["settled_invoices"]),
+        tells_balance=bool(paths["balance"]),
         poll_seconds=settings.river_poll_seconds,
     )
 

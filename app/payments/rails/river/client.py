@@ -29,6 +29,7 @@ DEFAULT_PATHS: Final = {
     "pay": "/v1/payments",
     "payment": "/v1/payments/{id}",
     "health": "/v1/account",
+    "balance": "/v1/account",
 }
 # Not final: the request may be repeated under its identity.
 _PASSING: Final = frozenset({408, 409, 423, 425, 429})

@@ -45,7 +45,7 @@ def _utc_now() -> datetime:
 
 
 class RiverRail:
-    """Implements ReceivingRail, PayingRail, ArrivalSource and EventReceiver.
+    """Implements ReceivingRail, PayingRail, ArrivalSource, EventReceiver and TellsBalance.
 
     Args:
         access: the account.
@@ -53,6 +53,7 @@ class RiverRail:
         max_payment_msat, max_fee_msat: ceilings of one payment.
         can_pay: only the worker.
         polls: whether settled invoices can be listed (RIVER_PATHS.settled_invoices); without, webhooks tell alone.
+        tells_balance: whether the account says what is in it (RIVER_PATHS.balance).
         poll_seconds: how often they are asked for.
         clock: the time now, in UTC.
     """
@@ -66,6 +67,7 @@ class RiverRail:
         max_fee_msat: int,
         can_pay: bool,
         polls: bool = True,
+        tells_balance: bool = True,
         poll_seconds: float = 15.0,
         clock: Callable[[], datetime] = _utc_now,
     ) -> None:
@@ -75,6 +77,7 @@ class RiverRail:
         self._max_fee_msat = max_fee_msat
         self.can_pay = can_pay
         self._polls = polls
+        self._tells_balance = tells_balance
         self._poll_seconds = poll_seconds
         self._clock = clock
 
@@ -103,6 +106,21 @@ class RiverRail:
         except RailUnavailableError as error:
             return RailHealth(Health.DOWN, error.sentence)
         return RailHealth(Health.OK) if answer is not None else RailHealth(Health.DOWN, "River has no such path.")
+
+    async def held(self) -> dict[str, int]:
+        """What the account holds, {} where it does not tell. Raises RailUnavailableError."""
+        if not self._tells_balance:
+            return {}
+        answer = await self._client.get("balance") or {}
+        try:
+            return {ASSET: int(answer["balance_msat"])}
+        except (KeyError, TypeError, ValueError) as error:
+            raise RailUnavailableError(
+                f"River's account has not the field that this adapter assumes ({error}): mend it, or switch the "
+                'comparison off by {"balance": ""} in RIVER_PATHS.',
+                rail=RAIL,
+                retry_after_seconds=60,
+            ) from error
 
     # ---- receiving
 
