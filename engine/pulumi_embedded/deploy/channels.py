@@ -77,14 +77,21 @@ _DETAILS: tuple[type[Message], ...] = (
 
 def message_of(error: grpc.aio.AioRpcError) -> str:
     """Return what an error says, a traceback reduced to the frames of the provider's own code."""
-    message = error.details() or error.code().name
+    message = error.details() or ("" if problems_of(error) else error.code().name)
     for detail in details(error):
         if isinstance(detail, errors_pb2.ErrorCause):
             message = f"{message}: {detail.message}"
-        elif isinstance(detail, errors_pb2.InputPropertiesError):
-            for item in detail.errors:
-                message += f"\n\t\t- property {item.property_path} has a problem: {item.reason}"
     return tidy_traceback(message)
+
+
+def problems_of(error: grpc.aio.AioRpcError) -> list[tuple[str, str]]:
+    """Return what an error says of single inputs: their paths, and what is wrong with them."""
+    return [
+        (item.property_path, item.reason)
+        for detail in details(error)
+        if isinstance(detail, errors_pb2.InputPropertiesError)
+        for item in detail.errors
+    ]
 
 
 def tidy_traceback(text: str) -> str:
@@ -118,4 +125,4 @@ def to_provider_error(error: grpc.aio.AioRpcError) -> ProviderError:
             )
             return InitError(list(detail.reasons), state)
     status = STATUS_UNKNOWN if error.code() in _UNKNOWN_OUTCOME else STATUS_OK
-    return ProviderError(message_of(error), status)
+    return ProviderError(message_of(error), status, problems_of(error))

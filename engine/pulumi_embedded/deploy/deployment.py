@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from pulumi_embedded.deploy.diffing import NONE, SOME, UNKNOWN_CHANGES, DiffResult, changed_keys, detailed_diff
 from pulumi_embedded.deploy.events import INFO, Emitter
 from pulumi_embedded.deploy.generator import BailError, Generator, Mode, Work, default_urn
+from pulumi_embedded.deploy.go_text import go_text
 from pulumi_embedded.deploy.goal import Goal, ReadRequest
 from pulumi_embedded.deploy.graph import DependencyGraph, dependency_urns
 from pulumi_embedded.deploy.hooks import HookCall, Hooks
@@ -25,7 +26,7 @@ from pulumi_embedded.deploy.registry import Registry, without_internal
 from pulumi_embedded.deploy.request import UpdateRequest
 from pulumi_embedded.deploy.step_base import Registration, Step, StepFailedError
 from pulumi_embedded.deploy.targets import UrnTargets
-from pulumi_embedded.properties import Properties, masked, without_secrets
+from pulumi_embedded.properties import Properties, without_secrets
 from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.urn import is_provider_type, split_provider_reference, urn_name
 
@@ -284,21 +285,10 @@ class Deployment:
         for failure in failures:
             name = urn_name(state.urn)
             if failure.property:
-                value = masked(state.inputs.get(failure.property))
-                text = (
-                    f"{state.type} resource '{name}': property {failure.property} value {_go_text(value)} has a problem"
-                )
+                value = go_text(state.inputs.get(failure.property))
+                text = f"{state.type} resource '{name}': property {failure.property} value {value} has a problem"
             else:
                 text = f"{state.type} resource '{name}' has a problem"
             report = self.emitter.warning if as_warnings else self.emitter.error
             report(f"{text}: {failure.reason}", state.urn)
         return bool(failures)
-
-
-def _go_text(value: object) -> str:
-    """Return a property value as the CLI's messages show it."""
-    if value is None:
-        return "{<nil>}"
-    if isinstance(value, bool):
-        return f"{{{str(value).lower()}}}"
-    return f"{{{value}}}"

@@ -20,6 +20,7 @@ from pulumi_embedded.deploy.diffing import (
     apply_replace_on_changes,
     trigger_changed,
 )
+from pulumi_embedded.deploy.go_text import go_text
 from pulumi_embedded.deploy.goal import Goal, ReadRequest
 from pulumi_embedded.deploy.graph import dependencies, dependency_urns, provider_urn
 from pulumi_embedded.deploy.property_path import reset
@@ -32,7 +33,6 @@ from pulumi_embedded.deploy.steps import CreateStep, DeleteStep, ReplaceStep, Sa
 from pulumi_embedded.properties import (
     contains_unknowns,
     deep_equals,
-    masked,
 )
 from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.urn import ROOT_STACK_TYPE, is_provider_type, make_urn, urn_qualified_type
@@ -454,7 +454,7 @@ class Generator:
                 raise BailError
         if work.goal.import_id:
             changes = "\n".join(
-                f"{key}: {masked(old.inputs.get(key))} => {masked(work.new.inputs.get(key))}"
+                f"{key}: {go_text(old.inputs.get(key))} => {go_text(work.new.inputs.get(key))}"
                 for key in diff.replace_keys
             )
             message = (

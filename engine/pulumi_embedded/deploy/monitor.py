@@ -21,6 +21,7 @@ from pulumi_embedded.deploy.callbacks import Callbacks
 from pulumi_embedded.deploy.components import call_method, construct_request, constructed, receiver, self_urn
 from pulumi_embedded.deploy.default_providers import DefaultProviderDeniedError, DefaultProviders, PackageRequest
 from pulumi_embedded.deploy.deployment import Deployment
+from pulumi_embedded.deploy.go_text import problems_text
 from pulumi_embedded.deploy.goal import ReadRequest, RegisterResult
 from pulumi_embedded.deploy.provider import ProviderError
 from pulumi_embedded.deploy.registration import RegistrationReader, RemoteGoal
@@ -155,7 +156,8 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
         try:
             answer = await provider.construct(wanted, goal.properties)
         except ProviderError as error:
-            await self._give_up(context, f"{request.type} resource '{request.name}' has a problem: {error}")
+            said = problems_text(error.message, error.problems, goal.properties)
+            await self._give_up(context, f"{request.type} resource '{request.name}' has a problem: {said}")
         if answer is None:  # the provider's settings are not known yet: the component alone is registered
             bare: Any = resource_pb2.RegisterResourceRequest(
                 type=request.type, name=request.name, parent=request.parent
@@ -342,7 +344,8 @@ class MonitorService(resource_pb2_grpc.ResourceMonitorServicer):
                 request, provider, deployment.request, dry_run=deployment.dry_run, monitor_address=self._address
             )
         except ProviderError as error:
-            await self._give_up(context, f"call to function '{request.tok}' failed: {error}")
+            said = problems_text(error.message, error.problems, Unmarshal(outputs=True).properties(request.args))
+            await self._give_up(context, f"call to function '{request.tok}' failed: {said}")
 
     async def RegisterStackTransform(self, request: Any, context: Context) -> Any:  # noqa: N802
         """Remember a transform of every resource of the stack."""

@@ -220,7 +220,9 @@ class PluginProvider:
             self._configured.exception()  # seen, even when nothing uses this provider
             return
         if self._protocol is None:
-            self._protocol = Protocol(answer.acceptSecrets, answer.acceptResources, answer.supportsPreview)
+            self._protocol = Protocol(
+                answer.acceptSecrets, answer.acceptResources, answer.acceptOutputs, preview=answer.supportsPreview
+            )
         self._configured.set_result(True)
 
     async def _ready(self) -> tuple[Protocol, bool]:

@@ -23,10 +23,14 @@ class CheckFailure:
 
 
 class ProviderError(Exception):
-    """A provider said no. The message is the provider's own."""
+    """A provider said no. `message` is its own; `problems` are (path, reason) of the inputs that it complains of."""
 
-    def __init__(self, message: str, status: int = STATUS_OK) -> None:
-        super().__init__(message)
+    def __init__(self, message: str, status: int = STATUS_OK, problems: list[tuple[str, str]] | None = None) -> None:
+        self.message = message
+        self.problems = problems or []
+        super().__init__(
+            message + "".join(f"\n\t\t- property {path} has a problem: {reason}" for path, reason in self.problems)
+        )
         self.status = status
 
 

@@ -17,6 +17,7 @@ import sys
 
 import pulumi
 from pulumi import ResourceOptions as Opts
+from pulumi.errors import InputPropertiesError, InputPropertyError
 from pulumi.provider import CallResult, ConstructResult, Provider, main
 
 
@@ -42,12 +43,23 @@ class Pairs(Provider):
     def construct(self, name, resource_type, inputs, options=None):
         if "wrong" in inputs:
             raise ValueError("it is wrong")
+        if "odd" in inputs:
+            raise InputPropertiesError("some are odd", [
+                {"property_path": "odd.deep[1]", "reason": "it is odd"},
+                {"property_path": "none", "reason": "it is missing"},
+            ])
+        if "bag" in inputs:
+            bag = inputs["bag"]
+            if not isinstance(bag, dict) or not isinstance(bag["hidden"], pulumi.Output) or bag["plain"] != "seen":
+                raise ValueError(f"a bag has to be a dict with one secret in it, not {bag!r}")
         made = Pair(name, inputs, options)
         return ConstructResult(urn=made.urn, state={"out": made.second.out})
 
     def call(self, token, args):
         if "wrong" in args:
             raise ValueError("the call is wrong")
+        if "odd" in args:
+            raise InputPropertyError("odd", "it is odd")
         greeting = pulumi.Output.from_input(args["who"]).apply(lambda who: f"hello {who}")
         return CallResult(outputs={"greeting": greeting})
 
@@ -114,6 +126,13 @@ def test_a_remote_component_keeps_secrets_and_options(pairs: Stack, probe: Probe
     pairs.settled()
 
 
+def test_a_secret_inside_an_input_reaches_the_provider_as_an_output(pairs: Stack) -> None:
+    """And leaves the rest of the input as it is: such providers say that they take outputs when they are configured."""
+    run = pairs.up(PAIR + 'Pair("p", value="v", bag={"plain": "seen", "hidden": pulumi.Output.secret("hush")})')
+    assert "hush" not in run.text
+    pairs.settled()
+
+
 def test_a_remote_component_under_an_alias_keeps_its_children(pairs: Stack, probe: Probe) -> None:
     """Children that are named after it are renamed with it."""
     pairs.up(PAIR + 'Pair("old", value="v")')
@@ -154,6 +173,17 @@ def test_a_method_of_a_remote_component_is_called(pairs: Stack, probe: Probe) ->
     [
         ('Pair("p", value="v", wrong=True)', "it is wrong"),
         ('Pair("p", value="v").greet(wrong=True)', "the call is wrong"),
+        (
+            'Pair("p", value="v", odd={"deep": [1, {"x": True, "a": "t"}]})',
+            "pairs:index:Pair resource 'p' has a problem: some are odd\n"
+            "\t\t- property odd.deep[1] with value '{map[a:{t} x:{true}]}' has a problem: it is odd\n"
+            "\t\t- property none has a problem: it is missing",
+        ),
+        (
+            'Pair("p", value="v").greet(odd=3)',
+            "call to function 'pairs:index:Pair/greet' failed: \n"
+            "\t\t- property odd with value '{3}' has a problem: it is odd",
+        ),
     ],
 )
 def test_what_the_provider_raises_fails_the_update(pairs: Stack, line: str, said: str) -> None:

@@ -31,8 +31,10 @@ def test_it_is_attached_to_and_told_where_the_engine_is(stack: Stack, probe: Pro
 def test_one_that_knows_no_handshake_is_used_as_before(stack: Stack, probe: Probe) -> None:
     """What it understands is then said by its answer to Configure."""
     probe.handshakes = False
-    stack.up('a = Thing("a", value=1); Thing("b", value=a.out)')
-    assert probe.methods() == ["create a", "create b"]
+    stack.preview('a = Thing("a", value=1); Thing("b", value=a.out)')
+    assert probe.methods("preview-create") == ["preview-create a", "preview-create b"]
+    stack.up()
+    assert probe.methods("create") == ["create a", "create b"]
     stack.up('a = Thing("a", value=2); Thing("b", value=a.out)')
     assert probe.methods("update") == ["update a"]
     stack.settled()
