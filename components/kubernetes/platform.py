@@ -18,7 +18,6 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
-import pulumi_kubernetes as kubernetes
 
 from components.aws.alarm_table import Subject
 from components.aws.alarms import DataAlarms, DataAlarmsArgs
@@ -34,6 +33,7 @@ from components.aws.registry import Image, ImageArgs
 from components.aws.slack import Slack, SlackArgs
 from components.kubernetes.application import Application, ApplicationArgs
 from components.kubernetes.cluster import Cluster, ClusterArgs
+from components.kubernetes.connection import check_kubeconfig, connection
 from components.kubernetes.network_policy import Destination
 from components.kubernetes.pods import Resources
 from components.kubernetes.roles import AccountRole, AccountRoleArgs
@@ -65,6 +65,9 @@ class KubernetesPlatformArgs:
     secrets: Secrets
     tags: Mapping[str, str]
 
+    def __post_init__(self) -> None:
+        check_kubeconfig(type(self).__name__, self.settings)
+
 
 @dataclass(frozen=True)
 class _Key:
@@ -92,7 +95,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self.notifications = self._notifications()
         self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
         slack = self._slack()
-        self.cluster = None if args.settings.kubernetes_context else self._cluster()
+        self.cluster = None if args.settings.existing_cluster else self._cluster()
         self._let_nodes_in()
         self._secret_role_arn = self._secret_role()
         self.foundation.guard_secrets(
@@ -258,17 +261,8 @@ class KubernetesPlatform(pulumi.ComponentResource):
         key = _Key(self.foundation.keys.secret_key_arn)
         return self._role("secret-role", SECRETS_ACCOUNT, actions, self.secrets.injected_arns, key)
 
-    def _kubernetes(self) -> kubernetes.Provider:
-        where: dict[str, Any] = {"context": self._args.settings.kubernetes_context}
-        if self.cluster is not None:
-            where = {"kubeconfig": self.cluster.kubeconfig}
-        return kubernetes.Provider(
-            f"{self._name}-kubernetes",
-            **where,
-            # A dashboard that changed is written anew, not taken away first.
-            enable_config_map_mutable=True,
-            opts=pulumi.ResourceOptions(parent=self, depends_on=self.cluster.ready if self.cluster else []),
-        )
+    def _connection(self) -> pulumi.ProviderResource:
+        return connection(f"{self._name}-kubernetes", self._args.settings, self.cluster, self)
 
     def _application(self) -> Application:
         args, settings, network = self._args, self._args.settings, self.foundation.network
@@ -314,7 +308,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
                     memory_mebibytes=settings.service_memory_mib,
                 ),
             ),
-            pulumi.ResourceOptions(parent=self, providers=[self._kubernetes()]),
+            pulumi.ResourceOptions(
+                parent=self, providers=[connection(f"{self._name}-kubernetes", self._args.settings, self.cluster, self)]
+            ),
         )
 
     def _watch(self) -> DataAlarms:

@@ -17,8 +17,17 @@ class KubernetesSettings(Model):
 
     kubernetes_context: str = setting(
         "",
-        "Context of the kubeconfig of an existing cluster; when it is empty, the stack makes an EKS cluster.",
+        "Context of the kubeconfig of an existing cluster; when this and kubernetesKubeconfig are empty, the stack "
+        "makes an EKS cluster.",
         platforms=KUBERNETES,
+    )
+    kubernetes_kubeconfig: str = setting(
+        "",
+        "File that has the kubeconfig of an existing cluster, from / or ~/, the same wherever the stack is deployed; "
+        "when it is empty, what KUBECONFIG names or ~/.kube/config. Without kubernetesContext its current one counts.",
+        platforms=KUBERNETES,
+        wanted="a path from / or ~/, like ~/.kube/payments",
+        pattern=r"^(/|~/)[^\x00\n]*[^/\x00\n]$",
     )
     kubernetes_namespace: str = setting(
         "payments",
@@ -102,6 +111,13 @@ class KubernetesSettings(Model):
         pattern=OBJECT_NAME,
     )
 
+    @property
+    def existing_cluster(self) -> str:
+        """The key that names a cluster which exists; "" where the stack makes one."""
+        if self.kubernetes_context:
+            return "railyard:kubernetesContext"
+        return "railyard:kubernetesKubeconfig" if self.kubernetes_kubeconfig else ""
+
 
 def problems_of_kubernetes(settings: KubernetesSettings) -> list[Problem]:
     """What is wrong between the cluster's settings that are each right."""
@@ -117,9 +133,9 @@ def problems_of_kubernetes(settings: KubernetesSettings) -> list[Problem]:
         "kubernetesAuditorRoleArn": settings.kubernetes_auditor_role_arn,
     }
     for key, value in needed.items():
-        if settings.kubernetes_context and not value:
-            problems.append(problem(key, "is missing, and railyard:kubernetesContext names a cluster that exists"))
-        if value and not settings.kubernetes_context:
-            what = "is of an existing cluster, and railyard:kubernetesContext names none"
+        if settings.existing_cluster and not value:
+            problems.append(problem(key, f"is missing, and {settings.existing_cluster} names a cluster that exists"))
+        if value and not settings.existing_cluster:
+            what = "is of an existing cluster, and neither railyard:kubernetesContext names one nor a kubeconfig"
             problems.append(Problem(f"railyard:{key}", what, f"Remove it with `pulumi config rm railyard:{key}`."))
     return problems

@@ -105,7 +105,7 @@ def _cache(settings: Settings, prices: Prices) -> Iterator[Line]:
 
 def _service(settings: Settings, prices: Prices) -> Iterator[Line]:
     if settings.platform == "kubernetes":
-        if not settings.kubernetes_context:
+        if not settings.existing_cluster:
             node = settings.node_instance_types[0]
             hourly = price_of(prices.nodes, node, "railyard:nodeInstanceTypes")
             yield Line("service", "EKS control plane", prices.hours * prices.hourly["eks_cluster"])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pulumi
@@ -11,6 +12,7 @@ import pytest
 import yaml
 from pulumi.runtime.mocks import MockResourceArgs, set_mocks
 
+from components.arguments import ArgumentError
 from components.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs, remotes
 from components.kubernetes.secrets import WALLET_VARIABLES
 from components.settings import Secrets, Settings, SettingsError
@@ -194,14 +196,39 @@ def test_an_existing_cluster_is_used_as_it_is() -> None:
     }
 
 
+def test_an_existing_cluster_is_found_by_the_path_of_a_kubeconfig(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("HOME", str(tmp_path))
+    path = tmp_path / "payments.kubeconfig"
+    path.write_text("{}", encoding="utf-8")
+    by_path = {key: value for key, value in EXISTING.items() if key != "railyard:kubernetesContext"}
+    kept = _declared(**by_path, **{"railyard:kubernetesKubeconfig": "~/payments.kubeconfig"})
+    assert not [name for kind, name in kept.resources if kind.startswith("aws:eks/")]
+    provider = kept.resources["pulumi:providers:kubernetes", "railyard-staging-kubernetes"]
+    assert provider["kubeconfig"] == str(path)
+    assert "context" not in provider
+
+
+def test_a_kubeconfig_that_is_not_there_is_said_before_anything_is_planned() -> None:
+    settings = Settings.from_mapping(_config(**EXISTING, **{"railyard:kubernetesKubeconfig": "/nowhere/kubeconfig"}))
+    with pytest.raises(ArgumentError, match="kubernetesKubeconfig '/nowhere/kubeconfig', and there is no such"):
+        KubernetesPlatformArgs(checkout=CHECKOUT, stack="staging", settings=settings, secrets=Secrets({}), tags=TAGS)
+
+
 @pytest.mark.parametrize(
     ("changes", "sentence"),
     [
         ({"railyard:kubernetesContext": "payments"}, "railyard:kubernetesNodeGroupId is missing"),
         (
             {"railyard:kubernetesSecretRoleArn": EXISTING["railyard:kubernetesSecretRoleArn"]},
-            "railyard:kubernetesContext names none",
+            "neither railyard:kubernetesContext names one nor a kubeconfig",
         ),
+        (
+            {"railyard:kubernetesKubeconfig": "/etc/payments/kubeconfig"},
+            "railyard:kubernetesWorkerRoleArn is missing, and railyard:kubernetesKubeconfig names a cluster",
+        ),
+        ({"railyard:kubernetesKubeconfig": "kubeconfig"}, "must be a path from / or ~/"),
         ({"railyard:minTasks": 1}, "must be at least 2"),
         ({"railyard:minNodes": 8, "railyard:maxNodes": 4}, "railyard:minNodes is 8"),
         ({"railyard:kubernetesVersion": "1.20"}, "railyard:kubernetesVersion"),
