@@ -18,6 +18,7 @@ from typing import Any
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_kubernetes as kubernetes
 
 from components.aws.alarm_table import Subject
 from components.aws.alarms import DataAlarms, DataAlarmsArgs
@@ -261,7 +262,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         key = _Key(self.foundation.keys.secret_key_arn)
         return self._role("secret-role", SECRETS_ACCOUNT, actions, self.secrets.injected_arns, key)
 
-    def _connection(self) -> pulumi.ProviderResource:
+    def _connection(self) -> kubernetes.Provider:
         return connection(f"{self._name}-kubernetes", self._args.settings, self.cluster, self)
 
     def _application(self) -> Application:

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from providers.emulation import backup, cloudfront, cloudwatch, ec2, elasticache, iam, logs, rds, secrets, waf
+from providers.emulation import (
+    backup,
+    cloudfront,
+    cloudwatch,
+    ec2,
+    elasticache,
+    iam,
+    logs,
+    rds,
+    replication_groups,
+    secrets,
+    waf,
+)
 from providers.emulation.operation import Operation
 
 OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
@@ -12,7 +24,7 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
     "cloudfront": cloudfront.OPERATIONS,
     "cloudwatch": cloudwatch.OPERATIONS,
     "ec2": ec2.OPERATIONS,
-    "elasticache": elasticache.OPERATIONS,
+    "elasticache": {**elasticache.OPERATIONS, **replication_groups.OPERATIONS},
     "iam": iam.OPERATIONS,
     "logs": logs.OPERATIONS,
     "rds": rds.OPERATIONS,
@@ -23,4 +35,5 @@ OPERATIONS: Mapping[str, Mapping[str, Operation]] = {
 def complete_moto() -> None:
     """Add the fields that moto's own operations leave out."""
     rds.complete_instances()
+    replication_groups.complete_groups()
     secrets.complete_managed_secrets()

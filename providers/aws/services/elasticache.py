@@ -138,6 +138,14 @@ def goes_back(old: Mapping[str, Any], new: Mapping[str, Any]) -> tuple[str, ...]
     return back
 
 
+def resized(scope: Scope) -> str:
+    """The operation by which an update has more or fewer nodes; a create has as many as was asked for."""
+    before = int((scope.get("was") or {}).get("numCacheClusters") or 0)
+    if not before or before == int(scope["numCacheClusters"]):
+        return ""
+    return "increase_replica_count" if int(scope["numCacheClusters"]) > before else "decrease_replica_count"
+
+
 REPLICATION_GROUP = Kind(
     type="aws:elasticache/replicationGroup:ReplicationGroup",
     service="elasticache",
@@ -165,6 +173,14 @@ REPLICATION_GROUP = Kind(
         "automaticFailoverEnabled": "AutomaticFailover",
         "multiAzEnabled": "MultiAZ",
         "numCacheClusters": "length(MemberClusters)",
+        "port": "NodeGroups[0].PrimaryEndpoint.Port",
+        "engineVersion": "Member.EngineVersion",
+        "parameterGroupName": "Member.CacheParameterGroup.CacheParameterGroupName",
+        "subnetGroupName": "Member.CacheSubnetGroupName",
+        "securityGroupIds": "Member.SecurityGroups[].SecurityGroupId",
+        "maintenanceWindow": "Member.PreferredMaintenanceWindow",
+        "autoMinorVersionUpgrade": "Member.AutoMinorVersionUpgrade",
+        "notificationTopicArn": "Member.NotificationConfiguration.TopicArn",
     },
     outputs={
         "arn": "ARN",
@@ -180,21 +196,24 @@ REPLICATION_GROUP = Kind(
     name_limit=40,
     waits=(Wait("Status", ("available",), ("create-failed",)),),
     unread=("authToken", "authTokenUpdateStrategy", "applyImmediately", "finalSnapshotIdentifier"),
+    more=(More(Op("describe_cache_clusters", {"CacheClusterId": "$id-001"}), "CacheClusters[0]", "Member"),),
+    settings=(
+        Setting(
+            ("numCacheClusters",),
+            Op(
+                resized,
+                {
+                    "ReplicationGroupId": "$id",
+                    "NewReplicaCount": lambda scope: int(scope["numCacheClusters"]) - 1,
+                    "ApplyImmediately": True,
+                },
+                only=(),
+            ),
+        ),
+    ),
     recorded={
-        "engine": "moto tells none of a replication group",
-        "engineVersion": "moto tells none of a replication group",
-        "port": "moto keeps it only within the endpoints",
-        "parameterGroupName": "moto tells none of a replication group",
-        "subnetGroupName": "moto tells none of a replication group",
-        "securityGroupIds": "moto tells none of a replication group",
-        "maintenanceWindow": "moto tells none of a replication group",
-        "autoMinorVersionUpgrade": "moto accepts and drops it",
-        "logDeliveryConfigurations": "moto accepts and drops it",
-        "notificationTopicArn": "moto accepts and drops it",
-        "numCacheClusters": "moto makes one member cluster, whatever is asked for",
+        "logDeliveryConfigurations": "moto drops where the logs go",
         "userGroupIds": "moto has no user groups",
-        "nodeType": "moto accepts and drops a later change",
-        "transitEncryptionMode": "moto accepts and drops it",
     },
     replaces_on=(
         "replicationGroupId",

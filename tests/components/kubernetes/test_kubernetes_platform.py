@@ -202,8 +202,9 @@ def test_an_existing_cluster_is_found_by_the_path_of_a_kubeconfig(
     monkeypatch.setenv("HOME", str(tmp_path))
     path = tmp_path / "payments.kubeconfig"
     path.write_text("{}", encoding="utf-8")
-    by_path = {key: value for key, value in EXISTING.items() if key != "railyard:kubernetesContext"}
-    kept = _declared(**by_path, **{"railyard:kubernetesKubeconfig": "~/payments.kubeconfig"})
+    by_path: dict[str, Any] = {**EXISTING, "railyard:kubernetesKubeconfig": "~/payments.kubeconfig"}
+    del by_path["railyard:kubernetesContext"]
+    kept = _declared(**by_path)
     assert not [name for kind, name in kept.resources if kind.startswith("aws:eks/")]
     provider = kept.resources["pulumi:providers:kubernetes", "railyard-staging-kubernetes"]
     assert provider["kubeconfig"] == str(path)

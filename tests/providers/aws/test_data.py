@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 import json
+from typing import Any
 
 from tests.providers.aws.account_client import client
 from tests.providers.aws.documents import ROLE_ARN, allow, assumed_by
@@ -25,7 +27,13 @@ def subnets(world: World) -> tuple[str, list[str]]:
     return vpc.id, [subnet.id for subnet in made]
 
 
-def test_data_is_kept_as_it_was_asked_for(world: World) -> None:
+def nodes_of(cache: Any, group: str) -> list[dict[str, Any]]:
+    """The nodes of a replication group, as clusters."""
+    clusters = cache.describe_cache_clusters(ShowCacheNodeInfo=True)["CacheClusters"]
+    return [cluster for cluster in clusters if cluster["ReplicationGroupId"] == group]
+
+
+def test_data_is_kept_as_it_was_asked_for(world: World, account: str) -> None:
     vpc_id, subnet_ids = subnets(world)
     sg = world.make("aws:ec2/securityGroup:SecurityGroup", "sg", vpcId=vpc_id, description="x")
     key = world.make(
@@ -127,6 +135,16 @@ def test_data_is_kept_as_it_was_asked_for(world: World) -> None:
         applyImmediately=True,
     )
     rg = world.change(rg, snapshotRetentionLimit=5)
+    cache = client(account, "elasticache")
+    nodes = functools.partial(nodes_of, cache, rg.id)
+    assert [node["CacheClusterId"][-4:] for node in nodes()] == ["-001", "-002", "-003"]
+    assert len({node["PreferredAvailabilityZone"] for node in nodes()}) == 3
+    assert {node["CacheParameterGroup"]["CacheParameterGroupName"] for node in nodes()} == {cpg.id}
+    rg = world.change(rg, numCacheClusters=2, maintenanceWindow="mon:03:30-mon:04:30", nodeType="cache.t4g.medium")
+    assert len(nodes()) == len(rg["memberClusters"]) == 2
+    rg = world.change(rg, numCacheClusters=4, engineVersion="7.2")
+    assert {node["EngineVersion"] for node in nodes()} == {"7.2"}
+    assert [member[-4:] for member in rg["memberClusters"]] == ["-001", "-002", "-003", "-004"]
     sec = world.make(
         "aws:secretsmanager/secret:Secret", "sec", description="d", kmsKeyId=key["arn"], recoveryWindowInDays=7
     )
