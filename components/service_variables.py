@@ -24,6 +24,8 @@ def service_variables(settings: Settings) -> dict[str, str]:
         "MAX_PAYMENT_MSAT": str(settings.max_payment_msat),
         "MAX_FEE_MSAT": str(settings.max_fee_msat),
         "DAILY_PAYOUT_LIMIT_MSAT": str(settings.daily_payout_limit_msat),
+        "MAX_RETRIES": str(settings.max_retries),
+        "ASSET_LIMITS": settings.asset_limits,
         "DATABASE_POOL_SIZE": str(settings.database_pool_size),
         "DATABASE_POOL_TIMEOUT_SECONDS": str(settings.database_pool_timeout_seconds),
         "EXPECTED_INSTANCES": str(settings.max_tasks),

@@ -16,6 +16,7 @@ import orjson
 import structlog
 from pydantic import SecretStr
 
+from payments.error_tracking import tracker
 from payments.settings import Settings
 from payments.version import SERVICE, VERSION
 
@@ -93,6 +94,7 @@ def configure(settings: Settings, *, role: str) -> None:
         structlog.processors.format_exc_info,
         structlog.processors.EventRenamer("message"),
         redact,
+        *tracker(settings),
         _render,
     ]
     level = logging.getLevelNamesMapping()[settings.log_level.upper()]

@@ -19,9 +19,6 @@ class GuideSettings(BaseSettings):
     """Settings of rails and platforms outside this release, by the names of facts.md section 7."""
 
     test_invoice: str | None = Field(None, description=_later("The Paykit guide's invoice for integration tests."))
-    sentry_dsn: SecretStr | None = Field(
-        None, description=_later("Sentry's DSN; errors go to the log with their trace.")
-    )
     datadog_api_key: SecretStr | None = Field(None, description=_later("DataDog's key; logs and metrics are pulled."))
     ton_api_key: SecretStr | None = Field(None, description=_later("Toncenter's API key."))
     ton_master_key: SecretStr | None = Field(None, description=_later("Key of the TON wallet; worker only."))

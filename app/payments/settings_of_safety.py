@@ -92,6 +92,9 @@ class SafetySettings(GuideSettings):
         description="Limits of assets beside BTC (whose are MAX_PAYMENT_MSAT and so on) as JSON, in minor units: "
         f"{LIMITS_FORM}. An asset without limits is not paid out.",
     )
+    sentry_dsn: SecretStr | None = Field(
+        None, description="Sentry's DSN: what the log says at level error is sent there, redacted; nothing when absent."
+    )
     breaker_failures: int = Field(5, ge=1, le=1000, description="Failures in a row that open an upstream's breaker.")
     breaker_rest_seconds: float = Field(10, gt=0, le=3600, description="Rest of an open breaker before one trial call.")
 
@@ -137,6 +140,8 @@ class SafetySettings(GuideSettings):
     def safety_problems(self, *, is_local: bool) -> list[str]:
         """What does not fit together."""
         problems: list[str] = []
+        if self.sentry_dsn is not None and (wrong := dsn_problem(self.sentry_dsn.get_secret_value())):
+            problems.append(wrong)
         names = [self.jwt_issuer, *(one.issuer for one in self.jwt_issuers)]
         problems.extend(
             f"JWT_ISSUERS names the issuer {name!r} twice (JWT_ISSUER counts): each has one verifier."
@@ -156,6 +161,16 @@ class SafetySettings(GuideSettings):
             if limits.max_fee > limits.max_payment:
                 problems.append(f"ASSET_LIMITS has a max_fee of {asset} above its max_payment.")
         return problems
+
+
+def dsn_problem(dsn: str) -> str | None:
+    """One sentence on what is wrong with SENTRY_DSN, which it never shows."""
+    parts = urlsplit(dsn)
+    is_here = parts.hostname in ("127.0.0.1", "::1", "localhost")
+    is_whole = bool(parts.username and parts.hostname and parts.path.rsplit("/", 1)[-1].isdigit())
+    if is_whole and (parts.scheme == "https" or (parts.scheme == "http" and is_here)):
+        return None
+    return "SENTRY_DSN must be of the form https://<key>@<host>/<project number>, as Sentry shows it."
 
 
 def _without_room(floor: int | None, ceiling: int | None) -> bool:

@@ -128,6 +128,8 @@ class Service(pulumi.ComponentResource):
             "ENABLE_METRICS": "true",
             "MAX_PAYMENT_MSAT": str(args.settings.max_payment_msat),
             "MAX_FEE_MSAT": str(args.settings.max_fee_msat),
+            "MAX_RETRIES": str(args.settings.max_retries),
+            **({"ASSET_LIMITS": args.settings.asset_limits} if args.settings.asset_limits else {}),
             "LND_URL": lightning.merchant_url,
             "LND_TLS_CERT_PATH": lightning.certificate("merchant"),
             "LND_MACAROON_PATH": lightning.macaroon("merchant", "invoice"),

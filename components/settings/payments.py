@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from enum import StrEnum
 from typing import Literal
 from urllib.parse import urlsplit
@@ -92,6 +93,15 @@ class PaymentSettings(Model):
     daily_payout_limit_msat: int = setting(
         10_000_000_000, "The largest sum of one user's payouts in 24 hours in millisatoshi.", ge=0, le=ALL_BITCOIN_MSAT
     )
+    max_retries: int = setting(
+        3, "How often a payment that provably failed may be tried again, one after the other.", ge=0, le=100
+    )
+    asset_limits: str = setting(
+        "",
+        "Limits of payouts in assets beside Bitcoin, JSON in minor units: an object by asset of max_payment, max_fee, "
+        "daily_payout and maybe approval_threshold, hot_wallet_floor, hot_wallet_ceiling. An asset without is not paid "
+        "out.",
+    )
     log_level: Literal["debug", "info", "warning", "error"] = setting(
         "info", "How much the service logs: debug, info, warning or error."
     )
@@ -171,6 +181,7 @@ def problems_of_payments(settings: PaymentSettings, platform: str) -> list[Probl
                 f"is {settings.max_fee_msat}, more than railyard:maxPaymentMsat, which is {settings.max_payment_msat}",
             )
         )
+    problems += _problems_of_limits(settings.asset_limits)
     if platform == "local" and settings.network != "regtest":
         problems.append(
             problem(
@@ -207,6 +218,33 @@ _NEEDED_BY_RAIL: dict[Rail, tuple[str, ...]] = {
 
 def _alias(name: str) -> str:
     return PaymentSettings.model_fields[name].alias or name
+
+
+_LIMITS_NEEDED = frozenset({"max_payment", "max_fee", "daily_payout"})
+_LIMITS = _LIMITS_NEEDED | {"approval_threshold", "hot_wallet_floor", "hot_wallet_ceiling"}
+
+
+def _problems_of_limits(text: str) -> list[Problem]:
+    """What is wrong with the JSON; the service looks at what the numbers mean together."""
+    fix = (
+        "Set it with `pulumi config set railyard:assetLimits "
+        '\'{"USDC": {"max_payment": 1000000, "max_fee": 0, "daily_payout": 10000000}}\'`.'
+    )
+    try:
+        limits = json.loads(text or "{}")
+    except json.JSONDecodeError:
+        limits = None
+    if not isinstance(limits, dict) or not all(isinstance(one, dict) for one in limits.values()):
+        return [Problem("railyard:assetLimits", "is no JSON object of objects", fix)]
+    problems = []
+    for asset, one in limits.items():
+        wrong = sorted((_LIMITS_NEEDED - one.keys()) | (one.keys() - _LIMITS))
+        wrong += sorted(name for name, value in one.items() if type(value) is not int or value < 0)
+        if asset == "BTC":
+            wrong.append("BTC, whose limits are railyard:maxPaymentMsat and its like")
+        if wrong:
+            problems.append(Problem("railyard:assetLimits", f"has {asset} with {wrong[0]} missing or wrong", fix))
+    return problems
 
 
 def _problems_of_origins(origins: tuple[str, ...]) -> list[Problem]:

@@ -101,6 +101,9 @@ ISSUED_BY_RAIL: dict[Rail, tuple[Generated, ...]] = {
         Generated("riverApiKey", _HEX, "River's API key"),
         Generated("riverApiSecret", _HEX, "River's API secret"),
         Generated("riverWebhookSecret", _HEX, "secret that River signs its webhooks with"),
+        Generated(
+            "sentryDsn", _PREFIXED, "Sentry's DSN, which the guide for River wants", "https://key@sentry.invalid/"
+        ),
     ),
     Rail.SOLANA: (
         Generated("solanaRpcUrl", _PREFIXED, "address of the Solana RPC, with its key", "https://rpc.invalid/?key="),

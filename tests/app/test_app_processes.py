@@ -190,7 +190,9 @@ def _planted() -> dict[str, str]:
     planted |= {
         name: "0badc0de" * 8 + f"{number:02d}" for number, name in enumerate(sorted(planted)) if "MACAROON" in name
     }
-    return planted | {"SOLANA_FEE_PAYER": str(Keypair())}
+    # Nobody takes the errors; what is sent is looked through in test_app_error_tracking.
+    dsn = f"http://planted-{'a1b2c3d4' * 5}@127.0.0.1:{free_port()}/1"
+    return planted | {"SOLANA_FEE_PAYER": str(Keypair()), "SENTRY_DSN": dsn}
 
 
 def test_planted_secrets_are_nowhere(stack: Stack, database: TestDatabase) -> None:

@@ -10,6 +10,7 @@ import pytest
 import yaml
 from pulumi.runtime.config import set_all_config
 
+from components.service_variables import service_variables
 from components.settings import (
     RAIL_NETWORKS,
     SECRET_KEYS,
@@ -22,6 +23,7 @@ from components.settings import (
 )
 from components.settings.payments import other_network
 from components.settings.pool import CLASS_MEMORY_GIB
+from payments.settings import Settings as ServiceSettings
 from tests.components.places import CHECKOUT
 
 STACKS = ("staging", "prod")
@@ -259,3 +261,38 @@ class TestSecrets:
 
         pulumi.runtime.test(look)()  # type: ignore[no-untyped-call]
         assert seen == [True]
+
+
+class TestWhatTheServiceIsTold:
+    LIMITS = '{"USDC": {"max_payment": 1000000, "max_fee": 0, "daily_payout": 10000000, "hot_wallet_floor": 5}}'
+
+    def test_retries_and_limits_of_assets_reach_it_and_it_takes_them(self) -> None:
+        keys = {"railyard:maxRetries": 1, "railyard:assetLimits": self.LIMITS}
+        told = service_variables(Settings.from_mapping({**committed("staging"), **keys}))
+        assert (told["MAX_RETRIES"], told["ASSET_LIMITS"]) == ("1", self.LIMITS)
+        taken = ServiceSettings.model_validate(
+            {"max_retries": told["MAX_RETRIES"], "ASSET_LIMITS": told["ASSET_LIMITS"]}
+        )
+        assert taken.max_retries == 1
+        assert taken.asset_limits["USDC"].hot_wallet_floor == 5
+        assert "ASSET_LIMITS" not in service_variables(Settings.from_mapping(committed("staging")))
+
+    @pytest.mark.parametrize(
+        ("text", "said"),
+        [
+            ("{", "is no JSON object of objects"),
+            ('{"USDC": 5}', "is no JSON object of objects"),
+            ('{"USDC": {"max_payment": 1, "max_fee": 0}}', "USDC with daily_payout missing or wrong"),
+            (
+                '{"USDC": {"max_payment": 1, "max_fee": 0, "daily_payout": 1.5}}',
+                "USDC with daily_payout missing or wrong",
+            ),
+            (
+                '{"USDC": {"max_payment": 1, "max_fee": 0, "daily_payout": 1, "fees": 1}}',
+                "USDC with fees missing or wrong",
+            ),
+            ('{"BTC": {"max_payment": 1, "max_fee": 0, "daily_payout": 1}}', "railyard:maxPaymentMsat"),
+        ],
+    )
+    def test_limits_that_cannot_be_used_get_one_sentence(self, text: str, said: str) -> None:
+        assert said in problems_of(assetLimits=text)["railyard:assetLimits"]
