@@ -1,5 +1,5 @@
 """The command: python -m payments serve | work | migrate | schema-window | openapi | audit ... | maintain ... |
-lnd restore."""
+lnd ..."""
 
 from __future__ import annotations
 
@@ -79,10 +79,13 @@ def _end_after(minutes: int) -> None:
     signal.alarm(minutes * 60)
 
 
-def _restore(node: str) -> int:
+def _lnd(chosen: argparse.Namespace) -> int:
     from payments.rails.lnd import commands
 
-    status, told = commands.restore(load(Command.RESTORE), node)
+    if chosen.what == "restore":
+        status, told = commands.restore(load(Command.RESTORE), chosen.node)
+    else:
+        status, told = commands.forget_channels(load(Command.FORGET), chosen.node, chosen.confirm)
     print(json.dumps(told))  # noqa: T201
     return status
 
@@ -134,6 +137,13 @@ def main(arguments: list[str]) -> int:
         "restore", help="make the wallet of an empty node from LND_SEED with the newest channel backup"
     )
     restoring.add_argument("--node", required=True, metavar="ID", help="identity of the dead node, 66 hex digits")
+    forgetting = lnd.add_parser(
+        "forget-channels", help="let payouts go on when the node has lost channels that a person knows to be gone"
+    )
+    forgetting.add_argument("--node", required=True, metavar="ID", help="identity of the node, 66 hex digits")
+    forgetting.add_argument(
+        "--confirm", action="append", default=[], metavar="TXID:N", help="a lost channel that is gone; once for each"
+    )
     chosen = parser.parse_args(arguments)
     if chosen.timeout_minutes is not None:
         _end_after(chosen.timeout_minutes)
@@ -147,7 +157,7 @@ def main(arguments: list[str]) -> int:
         if chosen.command == "audit":
             return _audit(chosen.what)
         if chosen.command == "lnd":
-            return _restore(chosen.node)
+            return _lnd(chosen)
         if chosen.command == "maintain":
             return _maintain(chosen)
         return _run(Command(chosen.command))

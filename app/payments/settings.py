@@ -63,6 +63,7 @@ class Command(enum.StrEnum):
     AUDIT = "audit"
     ARCHIVE = "archive"
     RESTORE = "restore"
+    FORGET = "forget-channels"
 
 
 REQUIRED = {
@@ -72,6 +73,7 @@ REQUIRED = {
     Command.AUDIT: ("DATABASE_URL",),
     Command.ARCHIVE: ("AUDIT_ARCHIVE_STORE",),
     Command.RESTORE: ("LND_URL", "LND_BACKUP_STORE", "LND_SEED", "LND_WALLET_PASSWORD"),
+    Command.FORGET: ("LND_URL", "LND_BACKUP_STORE"),
 }
 
 
@@ -342,7 +344,7 @@ def _across_fields(settings: Settings, command: Command) -> list[str]:
             "LND_TLS_CERT_PATH is missing: give the path of LND's tls.cert, its text in LND_TLS_CERT, or leave "
             "LND_URL empty."
         )
-    has_macaroon = settings.lnd_macaroon or settings.lnd_macaroon_path or command is Command.RESTORE
+    has_macaroon = settings.lnd_macaroon or settings.lnd_macaroon_path or command in (Command.RESTORE, Command.FORGET)
     if settings.lnd_url and not has_macaroon:
         problems.append(
             "LND_MACAROON is missing: give it in hex or its file in LND_MACAROON_PATH, or leave LND_URL empty."

@@ -184,6 +184,55 @@ async def test_with_a_macaroon_of_before_the_channels_alone_are_held(tmp_path: P
             assert rail.balance_scope == ""
 
 
+async def test_lost_channels_are_forgotten_by_name_alone_and_older_ones_never(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    program, store = LndProgram(tmp_path), FolderStore(tmp_path / "store")
+    file = program.data / "merchant" / "data" / "chain" / "bitcoin" / "regtest" / "pay.macaroon"
+    gone, other = "aa" * 32 + ":0", "bb" * 32 + ":1"
+    for name, value in (
+        ("LND_URL", f"https://127.0.0.1:{program.ports['merchant']}"),
+        ("LND_TLS_CERT_PATH", str(program.certificate("merchant"))),
+        ("LND_PAY_MACAROON_PATH", str(file)),
+        ("LND_BACKUP_STORE", str(tmp_path / "store")),
+    ):
+        monkeypatch.setenv(name, value)
+
+    async def forget(*arguments: str) -> tuple[int, dict[str, Any]]:
+        status = await asyncio.to_thread(main, ["lnd", "forget-channels", "--node", *arguments])
+        return status, json.loads(capsys.readouterr().out)
+
+    async def seen(**more: int) -> dict[str, int]:
+        found = json.loads(await store.get(marker))["channels"] | more
+        await store.put(marker, json.dumps({"node": node, "channels": found}).encode())
+        return dict(found)
+
+    with running(program):
+        order = await a_payment(program)
+        async with rail_of(program, store) as rail:
+            await rail.check_channels()
+            (marker,) = [name for name in await store.names("") if name.endswith(MARKER)]
+            node = marker.split("/")[0]
+            (known,) = (await seen()).keys()
+            await seen(**{gone: 5, other: 6})
+        async with rail_of(program, store) as rail:
+            with pytest.raises(RailUnavailableError, match="no longer knows 2 of its channels"):
+                await rail.prepare(order)
+            for arguments in ((node,), (node, "--confirm", gone), ("02" * 33, "--confirm", gone, "--confirm", other)):
+                status, told = await forget(*arguments)
+                assert (status, told["ok"], told["lost"]) == (1, False, [gone, other])
+            with pytest.raises(RailUnavailableError, match="no longer knows 2 of its channels"):
+                await rail.prepare(order)
+            assert (await forget(node, "--confirm", other, "--confirm", gone))[0] == 0
+            assert (await seen()).keys() == {known}, "the counts of the others stay"
+            await rail.prepare(order)
+            assert await forget(node) == (0, {"ok": True, "node": node, "older": [], "lost": []})
+        await seen(**{known: 10**6, gone: 1})
+        status, told = await forget(node, "--confirm", gone)
+        assert (status, "never forgotten" in told["error"], told["older"]) == (1, True, [known])
+        assert gone in await seen()
+
+
 def _connections(rail: LndRail) -> int:
     client = rail._pay_client
     assert client is not None

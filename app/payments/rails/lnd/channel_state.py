@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 import orjson
@@ -30,6 +31,21 @@ OLDER = Gauge(
     "1: the node's channels are older than they were seen to be, and nothing is sent.",
     multiprocess_mode="livemax",
 )
+
+
+@dataclass(frozen=True, slots=True)
+class Differences:
+    """What a node has otherwise than it was seen, by funding output.
+
+    Attributes:
+        node: its identity.
+        older: channels in an older state than they were seen in.
+        lost: channels that were open and are neither open nor closing nor closed.
+    """
+
+    node: str
+    older: list[str]
+    lost: list[str]
 
 
 class LndOldStateError(RailUnavailableError):
@@ -85,10 +101,10 @@ class StateGuard:
             node = info.identity_pubkey
             seen = await self._recorded(node)
             now = _counts(await self._client.get("/v1/channels"))
-            older = sorted(point for point, count in seen.items() if point in now and now[point] < count)
-            gone = [point for point in seen if point not in now]
-            lost = sorted(set(gone) - await self._closing()) if gone else []
-            self.problem = _sentence(node, older, lost)
+            found = await self._compare(node, seen, now)
+            if found.lost and await self._were_forgotten(node, found.lost):
+                found = await self._compare(node, self._seen[node], now)
+            self.problem = _sentence(found)
             OLDER.set(int(bool(self.problem)))
             if not self.problem:
                 self._seen[node] = now
@@ -96,11 +112,51 @@ class StateGuard:
                     await self._keep(node, now)
                 self._checked_at = self._monotonic()
 
+    async def differences(self) -> Differences:
+        """What the node has otherwise than the store says it was seen.
+
+        Raises:
+            LndOldStateError: what was seen cannot be read.
+            RailUnavailableError: the node does not answer.
+        """
+        node = NodeInfo.from_json(await self._client.get("/v1/getinfo")).identity_pubkey
+        return await self._compare(node, await self._recorded(node), _counts(await self._client.get("/v1/channels")))
+
+    async def forget(self, lost: Differences) -> None:
+        """Take lost channels out of what was seen, on a person's word that they are gone. Nothing else changes.
+
+        Raises:
+            StoreError: the store does not take it.
+        """
+        assert not lost.older, "an older state is never forgotten"
+        kept = {point: count for point, count in (await self._read(lost.node)).items() if point not in lost.lost}
+        await self._store.put(f"{lost.node}/{MARKER}", orjson.dumps({"node": lost.node, "channels": kept}))
+
+    async def _compare(self, node: str, seen: Mapping[str, int], now: Mapping[str, int]) -> Differences:
+        older = sorted(point for point, count in seen.items() if point in now and now[point] < count)
+        gone = [point for point in seen if point not in now]
+        lost = sorted(set(gone) - await self._closing()) if gone else []
+        return Differences(node, older, lost)
+
+    async def _were_forgotten(self, node: str, lost: list[str]) -> bool:
+        """Whether a person has taken lost channels out of the store since; this process forgets them, too."""
+        try:
+            stored = await self._read(node)
+        except (StoreError, orjson.JSONDecodeError, ValueError, AttributeError):
+            return False
+        # What the store was never given is not forgotten by its absence there.
+        forgotten = [point for point in lost if point in self._kept[node] and point not in stored]
+        for point in forgotten:
+            self._seen[node].pop(point, None)
+            self._kept[node].pop(point, None)
+        return bool(forgotten)
+
     async def _recorded(self, node: str) -> dict[str, int]:
         """What was seen: this process' own memory, at first the store's."""
         if node not in self._seen:
             try:
-                self._seen[node] = self._kept[node] = await self._read(node)
+                self._kept[node] = await self._read(node)
+                self._seen[node] = dict(self._kept[node])
             except (StoreError, orjson.JSONDecodeError, ValueError, AttributeError) as error:
                 raise LndOldStateError(
                     "Nothing is sent over LND: the newest state its channels were seen in cannot be read from "
@@ -150,7 +206,8 @@ def _counts(answer: Mapping[str, Any]) -> dict[str, int]:
     return {str(one["channel_point"]): int(one.get("num_updates") or 0) for one in answer.get("channels") or []}
 
 
-def _sentence(node: str, older: list[str], lost: list[str]) -> str:
+def _sentence(found: Differences) -> str:
+    older, lost = found.older, found.lost
     if older:
         what = f"{len(older)} of its channels are in an older state than they were seen in, {older[0]} first"
     elif lost:
@@ -158,6 +215,6 @@ def _sentence(node: str, older: list[str], lost: list[str]) -> str:
     else:
         return ""
     return (
-        f"Nothing is sent over LND: {what}. Stop the node {node[:16]}: its channel.db is old or lost, and the only way "
-        "back is docs/runbooks/lnd-restore.md."
+        f"Nothing is sent over LND: {what}. Stop the node {found.node[:16]}: its channel.db is old or lost, and the "
+        "only way back is docs/runbooks/lnd-restore.md."
     )
