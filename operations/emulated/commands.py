@@ -114,7 +114,11 @@ def status(name: str, *, as_json: bool, only_recorded: bool = False) -> None:
 
 
 def down(name: str) -> None:
-    """End an emulated stack: its resources, its account, its folder."""
+    """End an emulated stack: its resources, its account, its folder.
+
+    Raises:
+        OperationError: the resources could not be ended one by one; account and folder have ended all the same.
+    """
     emulated = EmulatedStack.of_this_checkout(name)
     phases = Phases(screen())
     if not emulated.state.folder.exists():
@@ -122,8 +126,13 @@ def down(name: str) -> None:
         return
     with railyard_lock(emulated.state, f"down {name} --emulated"):
         kept: list[str] = []
+        stuck: OperationError | None = None
         if emulated.exists() and emulated.account.url():
-            kept = _empty(emulated, phases)
+            try:
+                kept = _empty(emulated, phases)
+            except OperationError as error:
+                # What cannot be updated could not be brought down either, and nothing in the account is anybody's.
+                stuck = error
         elif emulated.exists():
             phases.note("the emulated account's process was gone already, and with it all that was in it.")
         with phases.phase("account") as phase:
@@ -133,6 +142,10 @@ def down(name: str) -> None:
         for sentence in kept:
             phases.note(sentence)
     shutil.rmtree(emulated.state.folder)
+    if stuck is not None:
+        raise OperationError(
+            f"the emulated stack {name} is down, but its resources could not be destroyed first: {stuck.sentence}"
+        )
     phases.say(f"The emulated stack {name} is down. Nothing of it is left.")
 
 

@@ -38,11 +38,10 @@ def _modify_subnets(call: Call) -> Mapping[str, Any]:
 def _delete_subnets(call: Call) -> Mapping[str, Any]:
     name = _subnet_group(call).cache_subnet_group_name
     backend = moto_backend("elasticache", call)
-    # A replication group that is being deleted stays in moto's list, and no longer uses it.
     users = [
         group.replication_group_id
         for group in backend.replication_groups.values()
-        if getattr(group, "cache_subnet_group_name", None) == name and group.status != "deleting"
+        if getattr(group, "cache_subnet_group_name", None) == name
     ]
     if users:
         refuse("CacheSubnetGroupInUse", f"The cache subnet group {name} is in use by {', '.join(users)}.")

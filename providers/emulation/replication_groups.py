@@ -49,6 +49,15 @@ def _modify(call: Call) -> Mapping[str, Any]:
     return {"ReplicationGroup": group}
 
 
+def _delete(call: Call) -> Mapping[str, Any]:
+    """moto says "deleting" of it for good, and its name stays taken: here it has ended by the next request."""
+    group = _group(call)
+    backend = moto_backend("elasticache", call)
+    backend.delete_replication_group(group.replication_group_id, call.given.get("RetainPrimaryCluster"))
+    del backend.replication_groups[group.replication_group_id]
+    return {"ReplicationGroup": group}
+
+
 def _resize(call: Call) -> Mapping[str, Any]:
     """As many replicas of each node as asked for; the primary stays."""
     group, wanted = _group(call), int(call.given["NewReplicaCount"])
@@ -84,7 +93,6 @@ def _clusters(call: Call) -> Mapping[str, Any]:
         for group in backend.replication_groups.values()
         for shard in group.node_groups
         for member in shard["node_group_members"]
-        if group.status != "deleting"
     }
     if wanted in nodes:
         return {"CacheClusters": [_cluster(call, *nodes[wanted])]}
@@ -135,6 +143,7 @@ def _zones(region: str) -> list[str]:
 
 OPERATIONS: Mapping[str, Operation] = {
     "ModifyReplicationGroup": _modify,
+    "DeleteReplicationGroup": _delete,
     "IncreaseReplicaCount": _resize,
     "DecreaseReplicaCount": _resize,
     "DescribeCacheClusters": _clusters,

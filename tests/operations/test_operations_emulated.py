@@ -16,6 +16,7 @@ import pytest
 import yaml
 
 from operations.checkout import ROOT, State
+from operations.emulated import commands
 from operations.emulated import stack as emulated_stack
 from operations.emulated.stack import EmulatedStack
 from operations.errors import OperationError
@@ -25,6 +26,17 @@ REAL = {
     "encryptedkey": "AQICAHreal",
     "config": {"railyard:minTasks": 2, "railyard:lndMacaroon": {"secure": "v1:real:cipher"}},
 }
+
+
+DESTROYED_AND_MADE_AGAIN = """
+import sys
+from operations.emulated import commands
+from operations.emulated.stack import EmulatedStack
+from operations.progress import Phases
+from operations.screen import screen
+commands._empty(EmulatedStack.of_this_checkout(sys.argv[1]), Phases(screen()))
+commands.up(sys.argv[1])
+"""
 
 
 def command(state: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -125,6 +137,23 @@ def state(tmp_path: Path) -> Iterator[Path]:
         EmulatedStack(account.name, State(account)).account.end()
 
 
+def test_a_stack_that_cannot_be_destroyed_is_down_all_the_same(
+    copied: EmulatedStack, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(*_: object) -> list[str]:
+        raise OperationError("the database is not ready.")
+
+    copied.account.start("123456789012")
+    process = copied.account.process()
+    assert process is not None
+    monkeypatch.setattr(EmulatedStack, "exists", lambda _: True)
+    monkeypatch.setattr(commands, "_empty", refuse)
+    with pytest.raises(OperationError, match="is down, but its resources could not be destroyed first: the database"):
+        commands.down("staging")
+    assert not process.is_running()
+    assert not copied.state.folder.exists()
+
+
 @pytest.mark.full
 @pytest.mark.parametrize("name", ["staging", "prod"])
 def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, name: str) -> None:
@@ -162,6 +191,16 @@ def test_a_whole_stack_is_made_checked_changed_healed_and_ended(state: Path, nam
     assert healed.returncode == 0, healed.stdout + healed.stderr
     assert "process was gone" in healed.stdout
     check_account(emulated)
+
+    if name == "staging":
+        # What a destroy leaves of names stands in nobody's way.
+        second = subprocess.run(
+            [sys.executable, "-P", "-c", DESTROYED_AND_MADE_AGAIN, name],
+            env={**os.environ, "RAILYARD_STATE": str(state), "RAILYARD_ENGINE": "embedded", "NO_COLOR": "1"},
+            cwd=ROOT, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL, timeout=900,
+        )  # fmt: skip
+        assert second.returncode == 0, second.stdout + second.stderr
+        check_account(emulated)
 
     ended = command(state, "down", name, "--emulated", "--yes")
     assert ended.returncode == 0, ended.stdout + ended.stderr

@@ -154,8 +154,6 @@ REPLICATION_GROUP = Kind(
     at="ReplicationGroups[0]",
     update=Op("modify_replication_group", {"ReplicationGroupId": "$id", "ApplyImmediately": True}, changed_only=True),
     delete=Op("delete_replication_group", {"ReplicationGroupId": "$id"}),
-    # moto leaves the group in this state for good.
-    gone_when="Status == 'deleting'",
     wait_gone=True,
     id="ReplicationGroup.ReplicationGroupId",
     names={

@@ -89,6 +89,14 @@ def test_a_plan_that_has_ended_leaves_its_name_to_the_next(world: World, account
     assert first.id not in {plan["BackupPlanId"] for plan in backup.list_backup_plans()["BackupPlansList"]}
 
 
+def test_a_cache_that_has_ended_leaves_its_name_to_the_next(world: World, account: str) -> None:
+    asked = {"replicationGroupId": "again", "description": "cache", "nodeType": "cache.t4g.small"}
+    first = world.make("aws:elasticache/replicationGroup:ReplicationGroup", "cache", **asked)
+    world.end(first)
+    assert client(account, "elasticache").describe_cache_clusters()["CacheClusters"] == []
+    world.make("aws:elasticache/replicationGroup:ReplicationGroup", "cache", **asked)
+
+
 CONFIGS = {"headersConfig": {"headerBehavior": "none"}, "queryStringsConfig": {"queryStringBehavior": "all"}}
 
 
