@@ -168,6 +168,31 @@ class TestUsing:
         await core.key_ring.flush_uses()
         assert await core.database.value("SELECT last_used_at FROM x402.api_keys", name="test") is not None
 
+    async def test_a_test_key_is_no_administrators_on_mainnet(
+        self, database: TestDatabase, redis_server: RedisServer
+    ) -> None:
+        """It could make itself a live key, throw switches, and read everybody's accounts."""
+        core = core_for(settings_for(database, redis_server.url, network="mainnet"), MemoryRail())
+        await core.start()
+        try:
+            async with client_of(core, **BOOTSTRAP) as client:
+                answer = await client.post("/api-keys", json={**BODY, "permissions": ["admin"]})
+                assert answer.status_code == 400, answer.text
+                key = (await client.post("/api-keys", json={**BODY, "permissions": ["read", "write"]})).json()
+            with psycopg.connect(database.superuser_url) as connection:  # as one that was made before this rule
+                connection.execute("UPDATE x402.api_keys SET permissions = '{admin}' WHERE id = %s", (key["id"],))
+            async with client_of(core, **{"x-api-key": key["key"]}) as client:
+                live = await client.post("/api-keys", json={**BODY, "environment": "live"})
+                assert live.status_code == 403, live.text
+                thrown = await client.put("/v1/switches/payouts", json={"on": True, "reason": "x"})
+                assert thrown.status_code == 403, thrown.text
+                assert (await client.get("/v1/human-queue")).status_code == 403
+                others = await client.get("/v1/statements/2026-01-01?account=liabilities:user:live:bob")
+                assert others.status_code == 403, others.text
+                assert (await client.get("/v1/ledger")).status_code == 200
+        finally:
+            await core.close()
+
     async def test_a_test_key_moves_no_money_on_mainnet(
         self, database: TestDatabase, redis_server: RedisServer, rail: MemoryRail
     ) -> None:

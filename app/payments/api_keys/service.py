@@ -106,6 +106,9 @@ class KeyRing:
             self._seen.pop(digests[0], None)
             raise Unauthorized("The API key is not valid: unknown, revoked or expired.")
         scopes = frozenset(Scope) if Scope.ADMIN in row["permissions"] else frozenset(row["permissions"])
+        # Administrators decide over money of everybody, make live keys and throw switches: with a key of this network.
+        if row["environment"] != self._environment:
+            scopes -= {Scope.ADMIN}
         caller = Caller(str(row["id"]), row["user_id"], row["environment"], scopes, row["unlimited"])
         if len(self._seen) >= CACHED_KEYS:
             self._seen.clear()
@@ -155,6 +158,11 @@ def _check(core: Core, new: NewApiKey) -> None:
     if new.environment == "live" and core.settings.key_environment != "live":
         raise InvalidInput(
             f"Live keys are made on mainnet only, and this is {core.settings.network}: ask for environment 'test'."
+        )
+    if "admin" in new.permissions and new.environment != core.settings.key_environment:
+        raise InvalidInput(
+            f"Administrators of {core.settings.network} have {core.settings.key_environment} keys: a {new.environment} "
+            "key may read and write."
         )
     if new.expiresAt is not None and (new.expiresAt.tzinfo is None or new.expiresAt <= core.clock.now()):
         raise InvalidInput("expiresAt must be in the future and name its time zone.")
