@@ -11,6 +11,7 @@ import sys
 
 import structlog
 from granian.constants import Interfaces
+from granian.http import HTTP1Settings
 from granian.server.embed import Server as EmbeddedServer
 
 from payments import logs
@@ -28,6 +29,11 @@ from payments.worker import process as worker_process
 from payments.worker.queue import CONNECTIONS
 
 BACKLOG = 1024
+# An idle connection is kept for longer than whatever stands before this keeps it (the load balancer of AWS: 60 s; the
+# router of a local stack: 20 s). Whoever closes first must be the one who sends requests: otherwise now and then one is
+# sent into a connection that has just been closed, and its client is told 502 or 503.
+KEEP_ALIVE_SECONDS = 75
+_HTTP1 = HTTP1Settings(header_read_timeout=KEEP_ALIVE_SECONDS * 1000)
 # Objects made and not yet freed, before the collector looks at the newest of them (700 by default).
 GARBAGE_THRESHOLD = 10_000
 _PR_SET_PDEATHSIG = 1
@@ -97,6 +103,7 @@ async def _run(application: AsgiApplication, host: str, port: int) -> None:
         interface=Interfaces.ASGI,
         websockets=False,
         backlog=BACKLOG,
+        http1_settings=_HTTP1,
         log_enabled=False,
     )
     loop = asyncio.get_running_loop()
@@ -150,6 +157,7 @@ def _serve_several(settings: Settings) -> None:
         factory=True,
         websockets=False,
         backlog=BACKLOG,
+        http1_settings=_HTTP1,
         log_enabled=False,
         respawn_failed_workers=True,
     ).serve()

@@ -24,6 +24,8 @@ from components.tags import check_tags
 
 TLS_POLICY = "ELBSecurityPolicy-TLS13-1-2-Res-2021-06"
 STRONG_TLS = r"ELBSecurityPolicy-TLS13-1-(2(-Res(-PQ)?)?|3)(-PQ)?-\d{4}-\d{2}"
+# The service keeps an idle connection for longer (75 s): closing first, it would now and then answer 502 through us.
+IDLE_SECONDS = 60
 HSTS = "max-age=63072000; includeSubDomains; preload"
 TEST_HEADER = "x-railyard-test"
 HOST = r"(?=.{1,253}$)([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,63}"
@@ -148,7 +150,7 @@ class LoadBalancer(pulumi.ComponentResource):
             # The service trusts the entry that the load balancer appends, so it must append.
             xff_header_processing_mode="append",
             # Longer than the slowest answer that the service lets a caller wait for.
-            idle_timeout=60,
+            idle_timeout=IDLE_SECONDS,
             access_logs={"bucket": log_bucket, "enabled": True, "prefix": "access"},
             connection_logs={"bucket": log_bucket, "enabled": True, "prefix": "connections"},
             tags=args.tags,

@@ -23,6 +23,8 @@ ROUTE_TIMEOUT = "60s"
 # to the router and none to the service, of which there are about a thousand for everybody.
 MAXIMUM_BODY_BYTES = 16 * 1024
 REQUEST_TIMEOUT = "15s"
+# The service keeps an idle connection for longer: it never closes one that a request is being sent into.
+UPSTREAM_IDLE_SECONDS = 20
 # hyper, which the service's server is made of, takes 100; the router adds some.
 MAXIMUM_HEADERS = 80
 _TYPE = "type.googleapis.com/"
@@ -56,6 +58,13 @@ def _cluster(name: str) -> Json:
         "name": name,
         "connect_timeout": "1s",
         "lb_policy": "LEAST_REQUEST",
+        "typed_extension_protocol_options": {
+            "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+                "@type": _TYPE + "envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+                "common_http_protocol_options": {"idle_timeout": f"{UPSTREAM_IDLE_SECONDS}s"},
+                "explicit_http_config": {"http_protocol_options": {}},
+            }
+        },
         "common_lb_config": {"healthy_panic_threshold": {"value": 0}},
         "health_checks": [
             {
@@ -99,7 +108,9 @@ def _refused(name: str, match: Json, status: int) -> Json:
 def routes() -> str:
     """routes.json: the rollback stack's route by its fraction, then the slots by their weights. Before both, a body
     that is announced as too large is refused at once, without waiting for it."""
-    route = {"timeout": ROUTE_TIMEOUT}
+    # Only what no slot has seen a byte of is sent again.
+    again = {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 2}
+    route = {"timeout": ROUTE_TIMEOUT, "retry_policy": again}
     weighted = {
         "clusters": [{"name": f"web-{slot}", "weight": weight} for slot, weight in zip(SLOTS, (100, 0), strict=True)],
         "runtime_key_prefix": WEIGHT_PREFIX,

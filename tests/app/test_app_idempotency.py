@@ -260,3 +260,13 @@ async def test_a_key_is_1_to_255_visible_ascii_characters(
         headers=[(b"content-type", b"application/json"), (b"idempotency-key", header)],
     )
     assert answer.status_code == status, answer.text
+
+
+async def test_two_keys_are_refused(client: httpx.AsyncClient) -> None:
+    """One of them would be ignored, and a retry with the other alone would be another request."""
+    answer = await client.post(
+        "/v1/invoices",
+        content=b'{"amount":1}',
+        headers=[("content-type", "application/json"), ("idempotency-key", "one"), ("idempotency-key", "two")],
+    )
+    assert answer.status_code == 400, answer.text

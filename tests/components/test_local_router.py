@@ -16,6 +16,7 @@ from pathlib import Path
 
 import pytest
 
+from components.aws import load_balancer
 from components.local import envoy_settings
 from components.local.binaries import find_envoy
 from components.local.durable_file import write_durably
@@ -289,6 +290,15 @@ class TestSettings:
     def test_the_router_and_the_service_take_bodies_of_the_same_size(self) -> None:
         gate = importlib.import_module("payments.web.gate")
         assert envoy_settings.MAXIMUM_BODY_BYTES == gate.MAXIMUM_BODY_BYTES
+
+    def test_the_service_keeps_an_idle_connection_for_longer_than_who_sends_requests_into_it(self) -> None:
+        kept = importlib.import_module("payments.process").KEEP_ALIVE_SECONDS
+        assert kept > envoy_settings.UPSTREAM_IDLE_SECONDS
+        assert kept > load_balancer.IDLE_SECONDS
+        for cluster in json.loads(envoy_settings.clusters({}, Path()))["resources"]:
+            (options,) = cluster["typed_extension_protocol_options"].values()
+            idle = options["common_http_protocol_options"]["idle_timeout"]
+            assert idle == f"{envoy_settings.UPSTREAM_IDLE_SECONDS}s"
 
     def test_weights_add_up(self) -> None:
         with pytest.raises(ValueError, match="must add up to 100"):

@@ -7,6 +7,7 @@ from typing import Annotated
 from fastapi import Header, Request, Response
 
 from payments.api_keys.schemas import Caller
+from payments.errors import InvalidInput
 from payments.idempotency.schemas import Answer, IdempotencyKey
 from payments.idempotency.service import key_of_request
 from payments.web.callers import core_of
@@ -30,8 +31,10 @@ async def key_of(request: Request, caller: Caller, header: str | None, *, requir
     """The request's Idempotency-Key; it belongs to the caller and the route's template. Path parameters count as body.
 
     Raises:
-        InvalidInput: missing though required, or malformed.
+        InvalidInput: missing though required, malformed, or sent more than once.
     """
+    if len(request.headers.getlist("idempotency-key")) > 1:
+        raise InvalidInput("The header Idempotency-Key was sent more than once: send one.")
     template = getattr(request.scope.get("route"), "path", request.scope["path"])
     parameters = "".join(f"{name}={value}\n" for name, value in sorted(request.path_params.items()))
     return key_of_request(
