@@ -120,9 +120,12 @@ def parse_project(path: Path, data: dict[str, Any]) -> Project:
     if not isinstance(name, str) or not name:
         raise ConfigError(f"{path}: project is missing a non-empty string 'name' attribute")
     if not _NAME.match(name):
-        raise ConfigError(f"{path}: '{name}' is not a project name (letters, digits, hyphens, underscores, periods)")
+        raise ConfigError(
+            f"{path}: '{name[:100]}' is not a project name (letters, digits, hyphens, underscores, periods)"
+        )
     runtime, options = _runtime(path, data.get("runtime"))
-    declared, folder = data.get("config"), data.get("stackConfigDir")
+    declared: Any = data.get("config")
+    folder = _text(path, data, "stackConfigDir")
     if isinstance(declared, str):
         if folder:
             raise ConfigError(f"{path}: use either config or stackConfigDir to name the folder of stack settings")
@@ -136,7 +139,7 @@ def parse_project(path: Path, data: dict[str, Any]) -> Project:
         main=_text(path, data, "main"),
         description=_text(path, data, "description"),
         config=_declarations(path, name, declared),
-        stack_config_folder=str(folder or ""),
+        stack_config_folder=folder,
         backend_url=_text(path, _mapping(path, data, "backend"), "url"),
         always_refresh=_mapping(path, data, "options").get("refresh") == "always",
         providers=_providers(path, _mapping(path, data, "plugins")),
@@ -177,8 +180,10 @@ def _providers(path: Path, plugins: dict[str, Any]) -> list[dict[str, str]]:
     if not isinstance(found, list):
         raise ConfigError(f"{path}: plugins.providers has to be a list")
     for entry in found:
-        if not isinstance(entry, dict) or not entry.get("name") or not entry.get("path"):
-            raise ConfigError(f"{path}: each of plugins.providers needs a name and a path")
+        if not isinstance(entry, dict) or any(
+            not isinstance(entry.get(key), str) or not entry[key] for key in ("name", "path")
+        ):
+            raise ConfigError(f"{path}: each of plugins.providers needs a name and a path, which are texts")
     return [{key: str(value) for key, value in entry.items()} for entry in found]
 
 

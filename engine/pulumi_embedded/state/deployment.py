@@ -13,9 +13,9 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from pulumi_embedded.errors import StateError, UnsupportedError
-from pulumi_embedded.state.resource import ResourceState
+from pulumi_embedded.state.resource import ResourceState, check_shape
 from pulumi_embedded.state.sealing import BYTE_STRING_SIG, SIG, Sealer
-from pulumi_embedded.urn import ROOT_STACK_TYPE, is_provider_type, provider_reference
+from pulumi_embedded.urn import ROOT_STACK_TYPE, is_provider_type, is_urn, provider_reference
 from pulumi_embedded.version import CLI_VERSION
 
 PASSPHRASE_PROVIDER = "passphrase"  # noqa: S105 - the provider's name
@@ -60,6 +60,11 @@ class Deployment:
             metadata=_object(data, "metadata"),
             extra={key: value for key, value in data.items() if key not in known},
         )
+        for resource in deployment.resources:
+            check_shape(resource)
+        for operation in deployment.pending_operations:
+            if isinstance(operation.get("resource"), dict):
+                check_shape(operation["resource"])
         if deployment.extra.get("snippets"):
             raise UnsupportedError("a stack with snippets")
         return deployment
@@ -187,6 +192,8 @@ def verify_integrity(deployment: Deployment) -> None:
         urn = str(resource.get("urn") or "")
         if not urn or not resource.get("type"):
             raise StateError(f"resource '{urn or '?'}' in the state has no urn or no type")
+        if not is_urn(urn):
+            raise StateError(f"resource '{urn}' in the state has a name that is no URN")
         if is_provider_type(str(resource["type"])):
             providers.add(provider_reference(urn, str(resource.get("id", ""))))
         reference = resource.get("provider")

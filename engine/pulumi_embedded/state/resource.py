@@ -50,19 +50,44 @@ _FIELDS = {key: name for name, key in _KEYS.items()}
 _ALWAYS = {"urn", "custom", "type"}
 _SORTED = {"property_dependencies", "resource_hooks"}
 
-_EXPECTED: dict[str, type | tuple[type, ...]] = {
-    "urn": str,
-    "type": str,
-    "custom": bool,
-    "id": str,
-    "parent": str,
-    "provider": str,
-    "inputs": dict,
-    "outputs": dict,
-    "dependencies": list,
-    "propertyDependencies": dict,
-    "aliases": list,
-}
+_TEXTS = ("urn", "type", "id", "parent", "provider", "deletedWith", "importID", "created", "modified", "viewOf")
+_FLAGS = ("custom", "delete", "protect", "taint", "external", "pendingReplacement", "retainOnDelete")
+_OBJECTS = ("inputs", "outputs", "customTimeouts")
+_LISTS = (
+    "dependencies", "replaceWith", "initErrors", "additionalSecretOutputs", "aliases", "ignoreChanges",
+    "replaceOnChanges",
+)  # fmt: skip
+_LISTS_BY_NAME = ("propertyDependencies", "resourceHooks")
+
+
+def check_shape(data: dict[str, Any]) -> None:
+    """Check that what is known of a resource has the right kind of value.
+
+    Raises:
+        StateError: something has not; the message says what.
+    """
+    for kind, keys in ((str, _TEXTS), (bool, _FLAGS), (dict, _OBJECTS)):
+        for key in keys:
+            if key in data and data[key] is not None and not isinstance(data[key], kind):
+                raise _misshapen(data, key)
+    for key in _LISTS:
+        if key in data and not _is_texts(data[key]):
+            raise _misshapen(data, key)
+    for key in _LISTS_BY_NAME:
+        value = data.get(key)
+        if value is not None and not (isinstance(value, dict) and all(_is_texts(item) for item in value.values())):
+            raise _misshapen(data, key)
+    for value in (data.get("customTimeouts") or {}).values():
+        if not isinstance(value, int | float):
+            raise _misshapen(data, "customTimeouts")
+
+
+def _is_texts(value: Any) -> bool:
+    return value is None or (isinstance(value, list) and all(isinstance(item, str) for item in value))
+
+
+def _misshapen(data: dict[str, Any], key: str) -> StateError:
+    return StateError(f"resource '{data.get('urn')}' in the state has a wrong value for '{key}'")
 
 
 @dataclass(slots=True)
@@ -123,9 +148,7 @@ class ResourceState:
             raise StateError("a resource in the state has no 'urn'")
         if not data.get("type"):
             raise StateError(f"resource '{urn}' in the state has no 'type'")
-        for key, expected in _EXPECTED.items():
-            if data.get(key) is not None and not isinstance(data[key], expected):
-                raise StateError(f"resource '{urn}' in the state has a wrong value for '{key}'")
+        check_shape(data)
         if not data.get("custom") and data.get("id"):
             raise StateError(f"resource '{urn}' in the state has 'custom' false but an id")
         known: dict[str, Any] = {}

@@ -180,6 +180,26 @@ class TestBadInput:
         with pytest.raises(StateError):
             ResourceState.from_json(data)
 
+    @pytest.mark.parametrize(
+        ("key", "value"),
+        [
+            ("outputs", [1]), ("dependencies", 5), ("dependencies", [5]), ("propertyDependencies", {"a": 5}),
+            ("propertyDependencies", {"a": [{}]}), ("deletedWith", [1]), ("protect", "yes"), ("aliases", [{"a": 1}]),
+            ("customTimeouts", [1]), ("customTimeouts", {"create": "x"}), ("resourceHooks", [1]), ("initErrors", 5),
+            ("additionalSecretOutputs", 7), ("created", 5), ("urn", 5), ("type", [1]),
+        ],
+    )  # fmt: skip
+    def test_a_wrong_kind_of_value_is_damage_that_names_it(self, key: str, value: Any) -> None:
+        resource = thing("a") | {key: value}
+        with pytest.raises(StateError, match=key):
+            Deployment.from_json({"resources": [resource]}, 3)
+        with pytest.raises(StateError, match=key):
+            Deployment.from_json({"pending_operations": [{"type": "creating", "resource": resource}]}, 3)
+
+    def test_a_name_that_is_no_urn_is_damage(self) -> None:
+        with pytest.raises(StateError, match="no URN"):
+            verify_integrity(Deployment(resources=[thing("a") | {"urn": "nope"}]))
+
     def test_json_that_is_nested_beyond_reason_is_damage_not_a_crash(self) -> None:
         with pytest.raises(StateError, match="not valid JSON"):
             parse_json(b"[" * 100_000, "the file")
