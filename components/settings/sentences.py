@@ -45,8 +45,10 @@ def sentence(model: type[BaseModel], error: dict[str, Any]) -> Problem:
         error: one of `ValidationError.errors()`.
     """
     path = [str(part) for part in error["loc"]]
-    key = namespaced(path[0]) + "".join(f".{part}" for part in path[1:])
-    set_it = f"pulumi config set --path {key}" if len(path) > 1 else f"pulumi config set {key}"
+    # As the CLI's paths are: a list's part by its number in brackets, which a shell takes within quotes alone.
+    key = namespaced(path[0]) + "".join(f"[{part}]" if part.isdecimal() else f".{part}" for part in path[1:])
+    quoted = f"'{key}'" if "[" in key else key
+    set_it = f"pulumi config set --path {quoted}" if len(path) > 1 else f"pulumi config set {key}"
     field = fields_by_alias(model).get(path[0])
     if error["type"] == "extra_forbidden":
         inner = field.annotation if field and len(path) > 1 else model

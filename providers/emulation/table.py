@@ -15,6 +15,7 @@ from providers.emulation import (
     rds,
     replication_groups,
     secrets,
+    services,
     waf,
 )
 from providers.emulation.operation import Operation
@@ -36,4 +37,5 @@ def complete_moto() -> None:
     """Add the fields that moto's own operations leave out."""
     rds.complete_instances()
     replication_groups.complete_groups()
+    services.complete_services()
     secrets.complete_managed_secrets()

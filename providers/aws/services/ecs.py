@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 from typing import Any
 
-from providers.aws.kind import Kind, Op, Scope, Tagging
+from providers.aws.kind import Kind, Op, Scope, Setting, Tagging
 
 TAGGING = Tagging(
     add=Op("tag_resource", {"resourceArn": "$arn", "tags": "$tags"}),
@@ -225,6 +225,23 @@ SERVICE = Kind(
             "loadBalancers",
             "propagateTags",
             "serviceRegistries",
+            "availabilityZoneRebalancing",
+        ),
+    ),
+    settings=(
+        Setting(
+            (
+                "deploymentConfiguration",
+                "deploymentCircuitBreaker",
+                "deploymentMaximumPercent",
+                "deploymentMinimumHealthyPercent",
+                "alarms",
+            ),
+            Op(
+                lambda scope: "update_service" if "was" in scope else "",
+                {"cluster": "$cluster", "service": "$name", **ABOUT},
+                only=(),
+            ),
         ),
     ),
     delete=Op("delete_service", {"cluster": "$cluster", "service": "$name", "force": True}),
@@ -235,6 +252,10 @@ SERVICE = Kind(
         "cluster": "clusterArn",
         "networkConfiguration": "networkConfiguration.awsvpcConfiguration",
         "capacityProviderStrategies": "capacityProviderStrategy",
+        "deploymentMaximumPercent": "deploymentConfiguration.maximumPercent",
+        "deploymentMinimumHealthyPercent": "deploymentConfiguration.minimumHealthyPercent",
+        "deploymentCircuitBreaker": "deploymentConfiguration.deploymentCircuitBreaker",
+        "alarms": "deploymentConfiguration.alarms",
     },
     outputs={"arn": "serviceArn"},
     defaults={
@@ -247,18 +268,7 @@ SERVICE = Kind(
     autoname="name",
     unread=("waitForSteadyState", "forceNewDeployment", "forceDelete", "triggers", "sigintRollback"),
     recorded={
-        "deploymentConfiguration": "moto tells no strategy",
         "deploymentController": "moto keeps the one of the create",
-        "deploymentCircuitBreaker": "moto tells it in another shape",
-        "deploymentMaximumPercent": "moto accepts and drops it",
-        "deploymentMinimumHealthyPercent": "moto accepts and drops it",
-        "alarms": "moto accepts and drops it",
-        "availabilityZoneRebalancing": "moto accepts and drops it",
-        "healthCheckGracePeriodSeconds": "moto accepts and drops it",
-        "enableExecuteCommand": "moto accepts and drops it",
-        "enableEcsManagedTags": "moto accepts and drops it",
-        "propagateTags": "moto accepts and drops it",
-        "capacityProviderStrategies": "moto accepts and drops it",
         "serviceConnectConfiguration": "moto accepts and drops it",
         "platformVersion": "moto tells its own",
     },

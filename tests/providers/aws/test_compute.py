@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+from tests.providers.aws.account_client import client
 from tests.providers.aws.world import World
 
 
@@ -23,7 +24,7 @@ def subnets(world: World) -> tuple[str, list[str]]:
     return vpc.id, [subnet.id for subnet in made]
 
 
-def test_a_service_behind_a_load_balancer(world: World) -> None:
+def test_a_service_behind_a_load_balancer(world: World, account: str) -> None:
     vpc_id, subnet_ids = subnets(world)
     sg = world.make("aws:ec2/securityGroup:SecurityGroup", "sg", vpcId=vpc_id, description="x")
     world.provider._account.client("s3", "eu-central-1").create_bucket(
@@ -159,6 +160,19 @@ def test_a_service_behind_a_load_balancer(world: World) -> None:
         tags={"x": "y"},
     )
     sv = world.change(sv, desiredCount=4)
+    canary = {"canaryPercent": 10, "canaryBakeTimeInMinutes": 10}
+    sv = world.change(
+        sv,
+        alarms={"alarmNames": ["a", "b"], "enable": True, "rollback": True},
+        deploymentConfiguration={"strategy": "CANARY", "bakeTimeInMinutes": 5, "canaryConfiguration": canary},
+        availabilityZoneRebalancing="ENABLED",
+    )
+    (told,) = client(account, "ecs").describe_services(cluster=cl.id, services=[sv["name"]])["services"]
+    assert told["deploymentConfiguration"]["strategy"] == "CANARY"
+    assert told["deploymentConfiguration"]["canaryConfiguration"] == canary
+    assert told["deploymentConfiguration"]["alarms"]["alarmNames"] == ["a", "b"]
+    assert (told["healthCheckGracePeriodSeconds"], told["enableECSManagedTags"]) == (60, True)
+    assert not world.unobserved["aws:ecs/service:Service"]
     tg = world.make(
         "aws:appautoscaling/target:Target",
         "tg",
