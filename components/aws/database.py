@@ -16,6 +16,7 @@ from dataclasses import dataclass
 
 import pulumi
 import pulumi_aws as aws
+import pulumi_random as random
 
 from components.arguments import ArgumentError
 from components.aws.policy_documents import allow, document, service_trust
@@ -201,6 +202,8 @@ class Database(pulumi.ComponentResource):
         subnets = aws.rds.SubnetGroup(
             f"{self._name}-subnets", subnet_ids=list(args.subnet_ids), tags=self._tags("subnets"), opts=self._child
         )
+        # A database that was destroyed leaves its last snapshot: the next of its name needs another name for its own.
+        life = random.RandomId(f"{self._name}-life", byte_length=4, opts=self._child)
         return aws.rds.Instance(
             f"{self._name}-instance",
             identifier=args.identifier,
@@ -233,7 +236,7 @@ class Database(pulumi.ComponentResource):
             copy_tags_to_snapshot=True,
             delete_automated_backups=False,
             skip_final_snapshot=False,
-            final_snapshot_identifier=f"{args.identifier}-final",
+            final_snapshot_identifier=pulumi.Output.concat(f"{args.identifier}-final-", life.hex),
             deletion_protection=args.deletion_protection,
             enabled_cloudwatch_logs_exports=list(LOGS),
             performance_insights_enabled=True,
