@@ -333,6 +333,8 @@ async def test_bad_requests_are_refused_in_one_sentence(world: OnchainWorld) -> 
     for request, sentence in (
         ("bc1qar0srrr7xfkvy5l643lydnw9re59gtzzwf5mdq", "no Bitcoin address of this network"),
         (PAYEE + "?amount=0.5x", "no sum of bitcoins"),
+        (PAYEE + "?amount=\u0661", "no sum of bitcoins"),  # an Arabic one, which int() reads
+        (PAYEE + "?amount=0.1&amount=0.2", "something twice"),
         (PAYEE + "?req-lock=1", "which is not known here"),
         (PAYEE + "?amount=0.00002000", "asks for 2000000 msat"),
         ("nonsense", "no Bitcoin address of this network"),

@@ -22,7 +22,7 @@ NETWORKS: Final = {
 }
 NEVER: Final = datetime(9999, 12, 31, tzinfo=UTC)
 _BEGINNING: Final = datetime(2009, 1, 3, tzinfo=UTC)
-_AMOUNT = re.compile(r"\d{1,8}(\.\d{1,8})?")
+_AMOUNT = re.compile(r"[0-9]{1,8}(\.[0-9]{1,8})?")
 _KNOWN_REQUIRED = ("amount", "label", "message")
 
 
@@ -60,12 +60,15 @@ def read_request(text: str, network: bdk.Network) -> Request:
         bare = bare[8:]
     address, _, query = bare.partition("?")
     try:
-        parts = dict(parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query)))
+        listed = parse_qsl(query, keep_blank_values=True, strict_parsing=bool(query))
+        parts = dict(listed)
         parsed = bdk.Address(address, network)
     except bdk.AddressParseError as error:
         raise OnchainInvalidRequestError("The payment request is no Bitcoin address of this network.") from error
     except ValueError as error:
         raise OnchainInvalidRequestError("The payment request is no BIP 21 URI.") from error
+    if len(parts) != len(listed):
+        raise OnchainInvalidRequestError("The payment request says something twice, which may not be the same twice.")
     foreign = [key for key in parts if key.startswith("req-") and key[4:] not in _KNOWN_REQUIRED]
     if foreign:
         raise OnchainInvalidRequestError(f"The payment request demands {foreign[0][:40]!r}, which is not known here.")
