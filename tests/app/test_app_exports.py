@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import csv
 import io
 import json
@@ -17,6 +18,7 @@ from payments import metrics
 from payments.core import Core
 from payments.discovery.service import Directory, Discovery
 from payments.errors import NotFound, ServiceUnavailable
+from payments.invoices import service as invoices
 from payments.version import API_VERSIONS
 from payments.worker.following import credit
 from tests.app.conftest import client_of, fund, new_key
@@ -48,6 +50,31 @@ class TestExports:
         assert json.loads(rows[0]["metadata"]) == {"a": "b"}
         lines = (await client.get("/v1/exports/invoices", params={"format": "jsonl"})).text.splitlines()
         assert [json.loads(line) for line in lines] == list(reversed(made))
+
+    async def test_one_that_breaks_off_is_told_in_the_log(
+        self, client: httpx.AsyncClient, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    ) -> None:
+        """Its status has been sent by then: the client sees that the connection ended before the last chunk."""
+        monkeypatch.setattr("payments.exports.service.PAGE", 1)
+        for n in (1, 2):
+            await client.post("/v1/invoices", json={"amount": n})
+        asked = 0
+        page = invoices.page
+
+        async def breaking(*arguments: Any, **named: Any) -> Any:
+            nonlocal asked
+            asked += 1
+            if asked == 2:
+                raise ServiceUnavailable("The database does not answer.")
+            return await page(*arguments, **named)
+
+        monkeypatch.setattr("payments.exports.service.invoices.page", breaking)
+        with contextlib.suppress(httpx.HTTPError, AssertionError):
+            await client.get("/v1/exports/invoices")
+        assert asked == 2
+        told = capsys.readouterr().out
+        assert "answer broken off" in told
+        assert "The database does not answer." in told
 
     async def test_a_time_bounds_it(self, client: httpx.AsyncClient) -> None:
         await client.post("/v1/invoices", json={"amount": 1})

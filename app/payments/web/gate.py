@@ -10,6 +10,7 @@ from typing import Any
 from uuid import uuid4
 
 import structlog
+from starlette.requests import ClientDisconnect
 
 from payments import metrics
 from payments.errors import BodyTooLarge, InvalidInput, RequestTimeout
@@ -152,9 +153,12 @@ class Gate:
             exchange.version = _version(_header(exchange.scope, b"api-version"))
             await self._inner(exchange.scope, exchange.receive, exchange.send)
         except Exception as error:
-            # The application answers its own errors; what comes here is the gate's, or an answer broken off half way.
+            # The application answers its own errors; what comes here is the gate's, or an answer broken off half way:
+            # the server ends its connection without the last chunk, so that no client takes it for whole.
             if not exchange.status:
                 await exchange.answer(error)
+            elif not isinstance(error, ClientDisconnect):
+                _log.error("answer broken off", path=exchange.scope["path"], exc_info=error)
 
     def _account(self, scope: Scope, exchange: _Exchange, seconds: float) -> None:
         # The router leaves the matched route in the scope; its template keeps the metric's labels few.
