@@ -23,6 +23,8 @@ ROUTE_TIMEOUT = "60s"
 # to the router and none to the service, of which there are about a thousand for everybody.
 MAXIMUM_BODY_BYTES = 16 * 1024
 REQUEST_TIMEOUT = "15s"
+# Of an export, which is written for as long as its client reads: without a byte.
+EXPORT_IDLE_TIMEOUT = "60s"
 # The service keeps an idle connection for longer: it never closes one that a request is being sent into.
 UPSTREAM_IDLE_SECONDS = 20
 # hyper, which the service's server is made of, takes 100; the router adds some.
@@ -110,13 +112,28 @@ def routes() -> str:
     that is announced as too large is refused at once, without waiting for it."""
     # Only what no slot has seen a byte of is sent again.
     again = {"retry_on": "connect-failure,refused-stream,reset-before-request", "num_retries": 2}
-    route = {"timeout": ROUTE_TIMEOUT, "retry_policy": again}
+    kinds: tuple[tuple[str, str, Json], ...] = (
+        ("-exports", "/v1/exports/", {"timeout": "0s", "idle_timeout": EXPORT_IDLE_TIMEOUT, "retry_policy": again}),
+        ("", "/", {"timeout": ROUTE_TIMEOUT, "retry_policy": again}),
+    )
     weighted = {
         "clusters": [{"name": f"web-{slot}", "weight": weight} for slot, weight in zip(SLOTS, (100, 0), strict=True)],
         "runtime_key_prefix": WEIGHT_PREFIX,
     }
     announced = {"name": "content-length", "range_match": {"start": MAXIMUM_BODY_BYTES + 1, "end": 2**63 - 1}}
     fraction = {"default_value": {"numerator": 0, "denominator": "HUNDRED"}, "runtime_key": ROLLBACK_FRACTION}
+    standby = [
+        {
+            "name": f"rollback{suffix}",
+            "match": {"prefix": prefix, "runtime_fraction": fraction},
+            "route": {**route, "cluster": "rollback"},
+        }
+        for suffix, prefix, route in kinds
+    ]
+    slots = [
+        {"name": f"slots{suffix}", "match": {"prefix": prefix}, "route": {**route, "weighted_clusters": weighted}}
+        for suffix, prefix, route in kinds
+    ]
     return _text(
         {
             "resources": [
@@ -130,16 +147,8 @@ def routes() -> str:
                             "routes": [
                                 _refused("tunnel", {"connect_matcher": {}}, 405),
                                 _refused("too-large", {"prefix": "/", "headers": [announced]}, 413),
-                                {
-                                    "name": "rollback",
-                                    "match": {"prefix": "/", "runtime_fraction": fraction},
-                                    "route": {**route, "cluster": "rollback"},
-                                },
-                                {
-                                    "name": "slots",
-                                    "match": {"prefix": "/"},
-                                    "route": {**route, "weighted_clusters": weighted},
-                                },
+                                *standby,
+                                *slots,
                             ],
                         }
                     ],

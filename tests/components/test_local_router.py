@@ -300,6 +300,19 @@ class TestSettings:
             idle = options["common_http_protocol_options"]["idle_timeout"]
             assert idle == f"{envoy_settings.UPSTREAM_IDLE_SECONDS}s"
 
+    def test_an_export_may_take_as_long_as_its_reader(self) -> None:
+        """100,000 rows at 300 kB/s were cut after a minute."""
+        (host,) = json.loads(envoy_settings.routes())["resources"][0]["virtual_hosts"]
+        for where in ("cluster", "weighted_clusters"):
+            way = [route for route in host["routes"] if where in route.get("route", {})]
+            by_path = {
+                path: next(route["route"] for route in way if path.startswith(route["match"]["prefix"]))
+                for path in ("/v1/exports/invoices", "/v1/invoices")
+            }
+            assert by_path["/v1/exports/invoices"]["timeout"] == "0s"
+            assert by_path["/v1/exports/invoices"]["idle_timeout"] == envoy_settings.EXPORT_IDLE_TIMEOUT
+            assert by_path["/v1/invoices"]["timeout"] == envoy_settings.ROUTE_TIMEOUT
+
     def test_weights_add_up(self) -> None:
         with pytest.raises(ValueError, match="must add up to 100"):
             envoy_settings.weights(60, 60)
