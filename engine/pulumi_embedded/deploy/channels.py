@@ -112,6 +112,11 @@ def tidy_traceback(text: str) -> str:
     return "\n".join(kept).strip()
 
 
+def broke_off(error: grpc.aio.AioRpcError) -> bool:
+    """Say whether the other side went away instead of answering."""
+    return error.code() in (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
+
+
 def to_provider_error(error: grpc.aio.AioRpcError) -> ProviderError:
     """Turn a provider's RPC error into what it means for the resource."""
     for detail in details(error):

@@ -78,7 +78,7 @@ class PluginHost:
     async def _start(self, package: ProviderPackage) -> ConfigurableProvider:
         port = attach_port(package.name, self._request.environment)
         if port is not None:
-            provider = PluginProvider(package.name, f"127.0.0.1:{port}", self._engine_address, _nothing)
+            provider = PluginProvider(package.name, f"127.0.0.1:{port}", self._engine_address, _nothing, _silence)
             await provider.start(directory=None, attach=True)
             return provider
         command, directory = self._command(package)
@@ -89,7 +89,7 @@ class PluginHost:
             name=f"the provider plugin '{package.name}'",
             listener=self._listener(quiet=package.name != DYNAMIC_PACKAGE),
         )
-        provider = PluginProvider(package.name, f"127.0.0.1:{port}", self._engine_address, child.stop)
+        provider = PluginProvider(package.name, f"127.0.0.1:{port}", self._engine_address, child.stop, child.last_words)
         await provider.start(directory=directory, attach=False)
         return provider
 
@@ -195,3 +195,8 @@ def attach_port(package: str, environment: dict[str, str]) -> int | None:
 
 async def _nothing() -> None:
     """An attached provider belongs to whoever started it."""
+
+
+async def _silence() -> str:
+    """What an attached provider prints is seen elsewhere."""
+    return ""

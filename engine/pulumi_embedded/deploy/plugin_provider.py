@@ -17,19 +17,21 @@ import grpc.aio
 from google.protobuf import empty_pb2
 from pulumi.runtime.proto import plugin_pb2, provider_pb2, provider_pb2_grpc
 
-from pulumi_embedded.deploy.channels import details, is_unimplemented, message_of, open_channel, to_provider_error
+from pulumi_embedded.deploy.answers import read_answer, read_diff, read_failures, to_configure_error
+from pulumi_embedded.deploy.channels import (
+    broke_off,
+    is_unimplemented,
+    message_of,
+    open_channel,
+    to_provider_error,
+)
 from pulumi_embedded.deploy.diffing import (
-    NONE,
-    SOME,
     UNKNOWN_CHANGES,
     DiffResult,
     DiffUnavailableError,
-    PropertyDiff,
 )
 from pulumi_embedded.deploy.provider import (
-    STATUS_OK,
     STATUS_UNKNOWN,
-    CheckFailure,
     CheckResult,
     DiffRequest,
     InitError,
@@ -54,19 +56,6 @@ from pulumi_embedded.properties import (
 from pulumi_embedded.urn import PROVIDER_TYPE_PREFIX, urn_name, urn_type
 
 _HANDSHAKE_SECONDS = 10.0
-_CHANGES = {
-    provider_pb2.DiffResponse.DIFF_UNKNOWN: UNKNOWN_CHANGES,
-    provider_pb2.DiffResponse.DIFF_NONE: NONE,
-    provider_pb2.DiffResponse.DIFF_SOME: SOME,
-}
-_KINDS = {
-    provider_pb2.PropertyDiff.ADD: "add",
-    provider_pb2.PropertyDiff.ADD_REPLACE: "add-replace",
-    provider_pb2.PropertyDiff.DELETE: "delete",
-    provider_pb2.PropertyDiff.DELETE_REPLACE: "delete-replace",
-    provider_pb2.PropertyDiff.UPDATE: "update",
-    provider_pb2.PropertyDiff.UPDATE_REPLACE: "update-replace",
-}
 _UNAVAILABLE_DIFF = (
     "The provider for this resource has inputs that are not known during preview.\n"
     "This preview may not correctly represent the changes that will be applied during an update."
@@ -86,11 +75,19 @@ class Protocol:
 class PluginProvider:
     """One provider process, attached or started, and its configuration."""
 
-    def __init__(self, name: str, address: str, engine_address: str, on_close: Callable[[], Awaitable[None]]) -> None:
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        engine_address: str,
+        on_close: Callable[[], Awaitable[None]],
+        last_words: Callable[[], Awaitable[str]],
+    ) -> None:
         self.name = name
         self._address = address
         self._engine_address = engine_address
         self._on_close = on_close
+        self._last_words = last_words
         self._channel = open_channel(address)
         self._stub: Any = provider_pb2_grpc.ResourceProviderStub(self._channel)
         self._protocol: Protocol | None = None
@@ -140,7 +137,7 @@ class PluginProvider:
         except grpc.aio.AioRpcError as error:
             if is_unimplemented(error):
                 return ""
-            raise to_provider_error(error) from None
+            raise await self._failure(error) from None
 
     async def check_config(self, urn: str, olds: Properties, news: Properties) -> CheckResult:
         """Validate the provider's own configuration."""
@@ -153,9 +150,9 @@ class PluginProvider:
         except grpc.aio.AioRpcError as error:
             if is_unimplemented(error):
                 return CheckResult(news)
-            raise to_provider_error(error) from None
-        inputs = Unmarshal().properties(answer.inputs)
-        return CheckResult(annotate_secrets(inputs, news), _failures(answer.failures))
+            raise await self._failure(error) from None
+        inputs = Unmarshal().properties(self._readable(answer).inputs)
+        return CheckResult(annotate_secrets(inputs, news), read_failures(answer.failures))
 
     async def diff_config(
         self,
@@ -177,11 +174,11 @@ class PluginProvider:
             ignoreChanges=ignore_changes,
         )
         try:
-            return _diff(await self._stub.DiffConfig(request))
+            return read_diff(await self._stub.DiffConfig(request))
         except grpc.aio.AioRpcError as error:
             if is_unimplemented(error):
                 return DiffResult(changes=UNKNOWN_CHANGES)
-            raise to_provider_error(error) from None
+            raise await self._failure(error) from None
 
     def configure(self, urn: str, provider_id: str, inputs: Properties) -> None:
         """Begin to configure the provider; failures show at its first use."""
@@ -216,7 +213,8 @@ class PluginProvider:
         try:
             answer = await self._stub.Configure(request)
         except grpc.aio.AioRpcError as error:
-            self._configured.set_exception(_configure_error(error))
+            failure = await self._failure(error) if broke_off(error) else to_configure_error(error)
+            self._configured.set_exception(failure)
             self._configured.exception()  # seen, even when nothing uses this provider
             return
         if self._protocol is None:
@@ -251,7 +249,7 @@ class PluginProvider:
         inputs = Unmarshal(reject_unknowns=not allow_unknowns).properties(answer.inputs)
         if not protocol.secrets:
             inputs = annotate_secrets(inputs, news)
-        return CheckResult(inputs, _failures(answer.failures))
+        return CheckResult(inputs, read_failures(answer.failures))
 
     async def diff(self, request: DiffRequest) -> DiffResult:
         """Say what would change.
@@ -278,7 +276,7 @@ class PluginProvider:
                 ignoreChanges=request.ignore_changes,
             ),
         )
-        return _diff(answer)
+        return read_diff(answer)
 
     async def create(self, urn: str, inputs: Properties, *, timeout: float, preview: bool) -> ReadResult:  # noqa: ASYNC109
         """Create a resource; return its id and outputs."""
@@ -303,7 +301,7 @@ class PluginProvider:
             raise
         if not answer.id and not preview:
             raise ProviderError(f"plugin returned empty resource.ID from create '{urn}'", STATUS_UNKNOWN)
-        outputs = Unmarshal(reject_unknowns=not preview).properties(answer.properties)
+        outputs = read_answer(answer.properties, reject_unknowns=not preview)
         return ReadResult(
             id=answer.id,
             outputs=self._outputs(outputs, inputs, protocol),
@@ -336,7 +334,7 @@ class PluginProvider:
         except InitError as error:
             error.state.outputs = self._outputs(error.state.outputs, call.new_inputs, protocol)
             raise
-        outputs = Unmarshal(reject_unknowns=not call.preview).properties(answer.properties)
+        outputs = read_answer(answer.properties, reject_unknowns=not call.preview)
         return ReadResult(
             id=call.id,
             outputs=self._outputs(outputs, call.new_inputs, protocol),
@@ -423,7 +421,7 @@ class PluginProvider:
         result = Unmarshal(reject_unknowns=True).properties(getattr(answer, "return"))
         if contains_secrets(arguments) and not protocol.secrets:
             result = {key: value if is_secret(value) else make_secret(value) for key, value in result.items()}
-        return InvokeResult(result, _failures(answer.failures))
+        return InvokeResult(result, read_failures(answer.failures))
 
     async def construct(self, request: Any, inputs: Properties) -> Any:
         """Build a remote component; None while the configuration is not known."""
@@ -463,44 +461,24 @@ class PluginProvider:
 
     async def _call(self, method: Any, request: Any) -> Any:
         try:
-            return await method(request)
+            answer = await method(request)
         except grpc.aio.AioRpcError as error:
-            if error.code() == grpc.StatusCode.UNAVAILABLE:
-                raise ProviderError(
-                    f"the provider '{self.name}' ended while it was at work ({message_of(error)}); look at what it "
-                    "printed, and at whether what it was asked for was done",
-                    STATUS_UNKNOWN,
-                ) from None
-            raise to_provider_error(error) from None
+            raise await self._failure(error) from None
+        return self._readable(answer)
 
+    def _readable(self, answer: Any) -> Any:
+        if answer is None:  # what gRPC makes of bytes that it cannot decode
+            raise ProviderError(
+                f"the provider '{self.name}' gave an answer that is no message, or nested too deep", STATUS_UNKNOWN
+            )
+        return answer
 
-def _failures(failures: Any) -> list[CheckFailure]:
-    return [CheckFailure(failure.property, failure.reason) for failure in failures]
-
-
-def _diff(answer: provider_pb2.DiffResponse) -> DiffResult:
-    detailed = None
-    if answer.hasDetailedDiff:
-        detailed = {
-            key: PropertyDiff(_KINDS.get(diff.kind, "update"), diff.inputDiff)
-            for key, diff in answer.detailedDiff.items()
-        }
-    return DiffResult(
-        changes=_CHANGES.get(answer.changes, UNKNOWN_CHANGES),
-        replace_keys=list(answer.replaces),
-        stable_keys=list(answer.stables),
-        changed_keys=list(answer.diffs),
-        detailed=detailed,
-        delete_before_replace=answer.deleteBeforeReplace,
-    )
-
-
-def _configure_error(error: grpc.aio.AioRpcError) -> ProviderError:
-    missing = [
-        f'missing required configuration key "{key.name}": {key.description}\n'
-        f"Set a value using the command `pulumi config set {key.name} <value>`."
-        for detail in details(error)
-        if isinstance(detail, provider_pb2.ConfigureErrorMissingKeys)
-        for key in detail.missingKeys
-    ]
-    return ProviderError("\n".join(missing) or message_of(error), STATUS_OK)
+    async def _failure(self, error: grpc.aio.AioRpcError) -> ProviderError:
+        if not broke_off(error):
+            return to_provider_error(error)
+        words = await self._last_words()
+        return ProviderError(
+            f"the provider '{self.name}' ended while it was at work ({message_of(error)}); look at whether what it was "
+            f"asked for was done{f'; its last words: {words}' if words else ''}",
+            STATUS_UNKNOWN,
+        )

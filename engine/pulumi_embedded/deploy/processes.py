@@ -25,6 +25,7 @@ _LINE_LIMIT = 64 * 1024 * 1024
 _DRAIN_SECONDS = 0.25
 _INTERRUPT_SECONDS = 1.0
 _KILL_SECONDS = 0.5
+_EXIT_SECONDS = 10.0
 START_SECONDS = 60.0
 """How long a plugin may take to print its port."""
 
@@ -89,9 +90,22 @@ class Child:
         """True until the process has ended."""
         return not self._exited.done()
 
+    @property
+    def exited(self) -> asyncio.Future[int]:
+        """Done once the process has ended."""
+        return self._exited
+
     def last_errors(self) -> str:
         """Return the last lines that the process wrote to its standard error."""
         return "".join(self._last_errors).strip()
+
+    async def last_words(self) -> str:
+        """Return the last line of standard error of a process that is about to end, "" when it goes on."""
+        await asyncio.wait([self._exited], timeout=_KILL_SECONDS)
+        if self.running:
+            return ""
+        await self.wait()
+        return next(iter(self.last_errors().splitlines()[-1:]), "")
 
     def signal_group(self, number: int) -> None:
         """Send a signal to the process and those it started in its group."""
@@ -136,7 +150,10 @@ class Child:
 
     async def _pump(self, stream: asyncio.StreamReader, listener: LineListener, *, is_error: bool) -> None:
         while True:
-            line = await stream.readline()
+            try:
+                line = await stream.readline()
+            except ValueError:  # longer than the reader holds: that much is dropped, so that the writer is not held up
+                continue
             if not line:
                 return
             text = line.decode(errors="replace")
@@ -189,7 +206,14 @@ class Children:
         except TimeoutError:
             await child.stop()
             raise EngineError(f"{name} did not say on which port it serves within {START_SECONDS:g} s") from None
+        except ValueError:  # more than the reader holds, and no end of the line
+            await child.stop()
+            raise EngineError(f"{name} wrote no port to its standard output, but a line without an end") from None
         if not line.endswith(b"\n"):
+            await asyncio.wait([child.exited], timeout=_EXIT_SECONDS)
+            if child.running:
+                await child.stop()
+                raise EngineError(f"{name} closed its standard output without a word of the port it serves on")
             code = await child.wait()
             detail = child.last_errors().splitlines()
             reason = f": {detail[-1]}" if detail else ""

@@ -3,7 +3,8 @@
 Inputs that steer it: `kinds` (a detailed diff: path to kind, when `value` changes), `hush` (comes back as the secret
 output `password`), `replaceKeys` (names whose change replaces), `deleteFirst`, `detailed` (answer with a detailed
 diff), `failCreate`, `failUpdate`, `failDelete`, `failCheck`,
-`failCheckAfresh` (when there are no old inputs), `initError`, `slow` (seconds), `sameWhen` (input names
+`failCheckAfresh` (when there are no old inputs), `initError`,
+`malformed` (a create's answer has a secret of nothing), `slow` (seconds), `sameWhen` (input names
 whose change is no change), `out` (copied to the output `out`). What exists is in `cloud`, by id.
 """
 
@@ -211,6 +212,8 @@ class Probe(provider_pb2_grpc.ResourceProviderServicer):
                 self.cloud[resource_id] = {"inputs": news, "outputs": outputs}
             if news.get("initError"):
                 self._init_failed(context, resource_id, outputs, str(news["initError"]))
+            if news.get("malformed"):
+                outputs["odd"] = {SIG: SECRET}
             return provider_pb2.CreateResponse(id=resource_id, properties=to_struct(outputs))
 
     def Update(self, request: Any, context: Any) -> Any:  # noqa: N802

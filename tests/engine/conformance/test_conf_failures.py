@@ -247,6 +247,16 @@ def test_debug_messages_are_shown_to_who_asks_for_them(stack: Stack) -> None:
     assert "down here" not in stack.up(program).text
 
 
+def test_a_create_whose_answer_cannot_be_read_fails_that_step(stack: Stack, probe: Probe) -> None:
+    """In words; the next update tries again."""
+    run = stack.up('Thing("a", malformed=True)', fails=True)
+    assert "malformed" in run.errors.lower()
+    assert "Traceback" not in run.errors
+    assert stack.names() == []
+    stack.up('Thing("a")')
+    assert probe.methods() == ["create a", "create a"]
+
+
 def test_a_provider_that_dies_at_work_is_named_and_what_was_made_is_kept(stack: Stack) -> None:
     """The step fails, the update ends, and the next one goes on from there."""
     program = """
