@@ -32,8 +32,9 @@ source itself, and a test holds the table against it. What the account does not 
 emulated**: the stack's state keeps it, a refresh gives it back. `up --emulated` counts it by type, `status --recorded`
 lists each property with the reason, and `status --json` has the same. What a resource is looked up by counts as told.
 
-All provider resources of a stack reach one process: default tags of all are united, and a second region is a resource's
-own `region`. Importing an existing resource tells outputs, not inputs.
+One process serves the packages of a command (`python -m providers aws=<endpoint> docker random`), for most of what a
+provider costs is its start. All provider resources of a stack reach it: default tags of all are united, and a second
+region is a resource's own `region`. Importing an existing resource tells outputs, not inputs.
 """
 
 
