@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import ssl
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime
 from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from pathlib import Path
 
 from operations.outputs import Service
 
 TIMEOUT_SECONDS = 2.0
+# A line of supervisord's log; the time is this machine's, in milliseconds.
+_CRASH = re.compile(r"^(\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}) \w+ exited: (\S+) \(.*not expected\)", re.MULTILINE)
 
 
 def probe(service: Service) -> bool:
@@ -28,6 +33,21 @@ def probe(service: Service) -> bool:
             connection.close()
     except (OSError, HTTPException):
         return False
+
+
+def crashes(service: Service) -> int:
+    """How often it ended by itself since `up` started it last, as supervisord saw it; it starts it again each time."""
+    log = Path(service.log)
+    settings = log.parent.parent / "supervisor" / "processes" / f"{service.name}.conf"
+    try:
+        started = datetime.fromtimestamp(settings.stat().st_mtime, UTC)
+        told = (log.parent / "supervisord.log").read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return 0
+    return sum(
+        name == service.name and datetime.fromisoformat(moment.replace(",", ".")).astimezone(UTC) >= started
+        for moment, name in _CRASH.findall(told)
+    )
 
 
 def _connection(service: Service, host: str, port: int) -> HTTPConnection:

@@ -20,7 +20,7 @@ from components.local.listeners import listener_on
 from components.local.locks import exclusively
 from components.local.provider import LocalProvider, Properties
 from components.local.readiness import Kind, ReadyCheck
-from components.local.supervision import Program, Supervision, SupervisorDownError
+from components.local.supervision import RUNS, Program, Supervision, SupervisorDownError
 
 POLL_SECONDS = 0.05
 
@@ -76,7 +76,7 @@ class ProcessArgs:
     ready_within_seconds: int = 30
 
     def properties(self) -> dict[str, Any]:
-        """The resource's inputs; `running` is what makes a dead process a difference."""
+        """The resource's inputs; `running` is what makes a process that died a difference."""
         return {
             "process": self.name,
             "stackFolder": self.stack_folder,
@@ -96,6 +96,7 @@ class ProcessArgs:
             "staleFiles": list(self.stale_files),
             "stopSignal": self.stop_signal,
             "stopWaitSeconds": self.stop_wait_seconds,
+            "restarts": True,
             "running": True,
         }
 
@@ -113,13 +114,15 @@ def stop(properties: Properties) -> None:
     name = properties["process"]
     try:
         supervision = _supervision(properties)
-        supervision.request_stop(name)
         deadline = time.monotonic() + float(properties["stopWaitSeconds"]) + 10
-        while supervision.state(name) in ("RUNNING", "STOPPING", "STARTING"):
+        # Again and again: one that has just crashed is perhaps being started anew.
+        while state := supervision.state(name):
+            if state != "STOPPING":
+                supervision.request_stop(name)
+                supervision.forget(name)
             if time.monotonic() > deadline:
                 raise LocalPlatformError(f"{name} does not stop; look at {properties['log']}.")
             time.sleep(POLL_SECONDS)
-        supervision.forget(name)
     except SupervisorDownError:
         pass  # Then only leftovers can run, and they are ended next.
     data_folders = properties["dataFolders"]
@@ -168,15 +171,15 @@ def _await_ready(supervision: Supervision, properties: Properties, log_size_befo
     while True:
         passed = check.passes()
         state = supervision.state(name)
-        if state not in ("RUNNING", "STARTING"):
+        if state not in RUNS:
             said = last_line(log, log_size_before)
             reason = (
                 f"{name} will not start; its log ends: {said!r}. The whole log: {log}"
                 if said
-                else f"{name} will not start and said nothing: exit status {supervision.exit_status(name)}; log: {log}"
+                else f"{name} will not start and said nothing: {_end_of(name, log)}; log: {log}"
             )
             raise LocalPlatformError(with_cure(reason, end_of(log, log_size_before), properties["directory"]))
-        if passed and state == "RUNNING":
+        if passed:
             return
         if time.monotonic() > deadline:
             said = last_line(log, log_size_before) or "nothing"
@@ -186,8 +189,19 @@ def _await_ready(supervision: Supervision, properties: Properties, log_size_befo
         time.sleep(POLL_SECONDS)
 
 
-def start(properties: Properties) -> None:
-    """Run the process anew and wait until it is ready. When it does not become ready nothing of it is left running."""
+def _end_of(name: str, log: Path) -> str:
+    """How supervisord saw a process end, from its own log."""
+    ends = [
+        line.split(f"exited: {name} ", 1)[1]
+        for line in end_of(log.parent / "supervisord.log", 0).splitlines()
+        if f"exited: {name} " in line
+    ]
+    return ends[-1].strip("()") if ends else "it never ran"
+
+
+def start(properties: Properties) -> int:
+    """Run the process anew and wait until it is ready; returns its process id. When it does not become ready nothing of
+    it is left running."""
     stop(properties)
     _prepare(properties)
     supervision, log = _supervision(properties), Path(properties["log"])
@@ -198,6 +212,7 @@ def start(properties: Properties) -> None:
         supervision.learn(properties["process"])
         supervision.request_start(properties["process"])
         _await_ready(supervision, properties, log_size_before)
+        return supervision.pid(properties["process"])
     except LocalPlatformError:
         stop(properties)
         _settings_file(properties).unlink(missing_ok=True)
@@ -205,18 +220,25 @@ def start(properties: Properties) -> None:
 
 
 class ProcessProvider(LocalProvider):
-    """A process by its name. Every change is a new start; one found running under the name is ended first."""
+    """A process by its name. Every change is a new start; one found running under the name is ended first.
+
+    One that crashed and was started again by supervisord does not count as running: it serves meanwhile, but what it
+    left behind was not ended, nor what depends on it started after it. It is drift, which the next `up` heals.
+    """
 
     replaced_by = frozenset({"process", "stackFolder"})
 
     def make(self, inputs: Properties) -> tuple[str, Properties]:
         with exclusively(Path(inputs["stackFolder"]), inputs["process"]):
-            start(inputs)
-        return inputs["process"], {**inputs, "running": True}
+            pid = start(inputs)
+        return inputs["process"], {**inputs, "running": True, "pid": pid}
 
     def observe(self, identifier: str, recorded: Properties) -> Properties | None:
         try:
-            running = _supervision(recorded).state(recorded["process"]) == "RUNNING"
+            supervision, name = _supervision(recorded), recorded["process"]
+            running = supervision.state(name) in RUNS
+            # A stack of an earlier release has no process id in its state.
+            running = running and supervision.pid(name) == recorded.get("pid", supervision.pid(name))
         except SupervisorDownError:
             running = False
         return {**recorded, "running": running}

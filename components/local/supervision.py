@@ -21,12 +21,15 @@ from components.local.leftovers import PROCESS_VARIABLE, STACK_VARIABLE, is_aliv
 USERNAME = "railyard"
 RPC_TIMEOUT_SECONDS = 15.0
 LOG_BYTES = 20_000_000
+QUICK_SECONDS, RETRIES = 10, 5
+# What supervisord calls a process that runs: the second for its first `QUICK_SECONDS`.
+RUNS = frozenset({"RUNNING", "STARTING"})
 # Where a comment begins.
 COMMENT = re.compile(r"\s[;#]")
 # Relative to supervisord.conf in secrets/supervisor/: an absolute pattern is split at its spaces.
 INCLUDED = "../../supervisor/processes/*.conf"
 # supervisord's fault codes (supervisor.xmlrpc.Faults).
-BAD_NAME, ALREADY_ADDED, NOT_RUNNING, ALREADY_STARTED, SPAWN_ERROR = 10, 90, 70, 60, 50
+BAD_NAME, ALREADY_ADDED, STILL_RUNNING, NOT_RUNNING, ALREADY_STARTED, SPAWN_ERROR = 10, 90, 91, 70, 60, 50
 
 
 def _taken_whole(what: str, value: str) -> str:
@@ -97,16 +100,19 @@ class Program:
     stop_wait_seconds: int
 
     def settings(self, stack: Path) -> str:
-        """The program's section. No autostart, no autorestart: a dead process is drift that `up` heals in order."""
+        """The program's section. Not started by itself, but started again when it crashes.
+
+        One that dies within `QUICK_SECONDS` is tried again after 1 s, 2 s, ..., `RETRIES` times, and then stays down.
+        """
         variables = {**self.environment, STACK_VARIABLE: str(stack), PROCESS_VARIABLE: self.name}
         lines = {
             "command": shlex.join(self.command),
             "directory": self.directory,
             "environment": ",".join(f"{key}={_quoted(key, value)}" for key, value in sorted(variables.items())),
             "autostart": "false",
-            "autorestart": "false",
-            "startsecs": "0",
-            "startretries": "0",
+            "autorestart": "unexpected",
+            "startsecs": str(QUICK_SECONDS),
+            "startretries": str(RETRIES),
             "stopsignal": self.stop_signal,
             "stopwaitsecs": str(self.stop_wait_seconds),
             "killasgroup": "true",
@@ -193,17 +199,13 @@ class Supervision:
         information = self._call("getProcessInfo", name, unless=[BAD_NAME])
         return int(information["pid"]) if information else 0
 
-    def exit_status(self, name: str) -> int:
-        """Exit status of the last run; negative or above 128 for a signal."""
-        return int(self._call("getProcessInfo", name)["exitstatus"])
-
     def request_stop(self, name: str) -> None:
         """Ask supervisord to stop a process; it sends SIGKILL itself when the process takes too long."""
         self._call("stopProcess", name, False, unless=[NOT_RUNNING, BAD_NAME])
 
     def forget(self, name: str) -> None:
-        """Take a stopped process out of supervisord."""
-        self._call("removeProcessGroup", name, unless=[BAD_NAME])
+        """Take a stopped process out of supervisord; one that runs stays."""
+        self._call("removeProcessGroup", name, unless=[BAD_NAME, STILL_RUNNING])
 
     def learn(self, name: str) -> None:
         """Read the settings files again and take in the process `name`."""

@@ -26,7 +26,7 @@ def status(
     if recorded:
         raise OperationError("--recorded is of an emulated stack: what runs on this machine is real.", exit_code=2)
     from operations.local_stack import deployed
-    from operations.probes import probe_all
+    from operations.probes import crashes, probe_all
 
     there = deployed(stack)
     probed = probe_all(there.outputs.services)
@@ -40,7 +40,12 @@ def status(
             "release": there.outputs.release,
             "url": there.outputs.url,
             "services": [
-                {"name": service.name, "state": RUNNING if answers else DOWN, "address": service.address}
+                {
+                    "name": service.name,
+                    "state": RUNNING if answers else DOWN,
+                    "address": service.address,
+                    "crashes": crashes(service),
+                }
                 for service, answers in probed
             ],
             "ledger": book,
@@ -61,6 +66,12 @@ def status(
         console.print(f"Ledger: {book['error']}")
     else:
         report.ledger(console, book)
+    for service, _ in probed:
+        if number := crashes(service):
+            console.print(
+                f"\n{service.name} crashed {number}x since up started it, and was started again: "
+                f"./railyard logs {service.name} tells why, ./railyard up puts all in order."
+            )
     if not all(answers for _, answers in probed):
         console.print("\nSomething is down: ./railyard up starts it again.")
 

@@ -14,11 +14,14 @@ from typing import Any
 import psutil
 import pytest
 
+from components.local import supervision
 from components.local.errors import LocalPlatformError
 from components.local.leftovers import is_alive, processes_of
 from components.local.process import ProcessProvider
 from components.local.supervision import Supervision, SupervisorDownError, running_daemon
 from components.local.supervisor import SupervisorProvider
+from operations.outputs import Health, Service
+from operations.probes import crashes, probe
 from tests.components.conftest import PASSWORD, Properties, wait_until
 
 Build = Callable[..., Properties]
@@ -81,6 +84,44 @@ class TestProcess:
         healed = provider.change("web", found, {**web, "running": True})
         assert healed["running"] is True
         assert pid_of(healed) not in (0, pid)
+
+    @pytest.mark.parametrize("quick_seconds", [0, 10], ids=["later", "soon after its start"])
+    def test_a_crash_is_mended_at_once_and_stays_a_difference_until_up_has_started_it(
+        self,
+        stack: Path,
+        process_inputs: Build,
+        free_port: Reserve,
+        monkeypatch: pytest.MonkeyPatch,
+        quick_seconds: int,
+    ) -> None:
+        monkeypatch.setattr(supervision, "QUICK_SECONDS", quick_seconds)
+        web = ProcessProvider().make(process_inputs("web", free_port("web")))[1]
+        provider, pid = ProcessProvider(), pid_of(web)
+        service = Service(name="web", address=web["listens"][0], health=Health(kind="http", path="/"), log=web["log"])
+        assert crashes(service) == 0
+        os.kill(pid, signal.SIGKILL)
+        wait_until(lambda: pid_of(web) not in (0, pid) and probe(service))
+        assert (provider.observe("web", web) or {})["running"] is False, "it serves, and it is not as it was left"
+        wait_until(lambda: crashes(service) == 1)
+        healed = provider.change("web", web, web)
+        assert (provider.observe("web", healed) or {})["running"] is True
+        assert len(processes_of(stack, "web")) == 1
+
+    def test_one_that_crashes_again_and_again_is_tried_later_and_can_be_removed(
+        self, stack: Path, process_inputs: Build, free_port: Reserve
+    ) -> None:
+        port, fuse = free_port("fuse"), stack / "blown"
+        program = f"import os, http.server as h; os.path.exists({str(fuse)!r}) and os._exit(3); " + (
+            f"h.HTTPServer(('127.0.0.1', {port}), h.SimpleHTTPRequestHandler).serve_forever()"
+        )
+        made = ProcessProvider().make(process_inputs("fuse", port, command=[sys.executable, "-c", program]))[1]
+        fuse.touch()
+        os.kill(pid_of(made), signal.SIGKILL)
+        client = Supervision(made["supervisor"], Path(made["passwordFile"]))
+        wait_until(lambda: client.state("fuse") == "BACKOFF", 60)
+        assert (ProcessProvider().observe("fuse", made) or {})["running"] is False
+        ProcessProvider().remove("fuse", made)
+        assert client.state("fuse") == ""
 
     def test_making_it_again_does_not_make_a_second_one(self, stack: Path, web: Properties) -> None:
         ProcessProvider().make(web)

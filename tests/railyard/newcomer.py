@@ -63,7 +63,10 @@ class Checkout:
         ).stdout  # fmt: skip
 
     def processes(self) -> list[psutil.Process]:
-        """The processes that run from this checkout or on its state, found by their arguments and folders."""
+        """The processes that run from this checkout or on its state, found by their arguments and folders.
+
+        supervisord first: who kills them in this order kills it before it starts the others again.
+        """
         marks = (str(self.root), str(self.state))
         found = []
         for process in psutil.process_iter():
@@ -72,8 +75,8 @@ class Checkout:
             except psutil.Error:
                 continue
             if any(mark in word for mark in marks for word in words) and process.pid != os.getpid():
-                found.append(process)
-        return found
+                found.append((not any("supervisor.supervisord" in word for word in words), process))
+        return [process for _, process in sorted(found, key=lambda one: one[0])]
 
     def engine_once(self, started: str, *, deadline_seconds: float = 60) -> psutil.Process:
         """The engine's process, as soon as the update it runs has started a server whose command holds `started`."""
