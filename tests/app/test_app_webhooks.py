@@ -22,7 +22,7 @@ from payments.errors import InvalidInput
 from payments.settings import Settings
 from payments.webhooks import tasks
 from payments.webhooks.reachable import ForbiddenAddressError, PublicResolver, check_url, is_public
-from payments.webhooks.tasks import Sender, deliver_due, next_attempt_after
+from payments.webhooks.tasks import BATCH, Sender, begin, next_attempt_after
 from payments.worker.queue import JobQueue
 from payments.worker.relay import relay_once
 from tests.app.conftest import client_of, free_port, new_key
@@ -70,6 +70,13 @@ async def _sender(core: Core) -> AsyncIterator[Sender]:
     sender = Sender(core)
     yield sender
     await sender.close()
+
+
+async def deliver_due(core: Core, sender: Sender) -> int:
+    """Send what is due now, once; returns how many attempts were made."""
+    begun = await begin(core, sender, BATCH)
+    await asyncio.gather(*begun)
+    return len(begun)
 
 
 async def _relay(core: Core, settings: Settings) -> None:
@@ -306,6 +313,10 @@ class TestReachable:
             "::127.0.0.1",
             "2001::1",
             "ff02::1",
+            "::ffff:0:127.0.0.1",
+            "5f00::1",
+            "3fff::1",
+            "192.88.99.1",
         ],
     )
     def test_private_addresses_in_every_guise_are_refused(self, address: str) -> None:

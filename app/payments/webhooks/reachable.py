@@ -13,9 +13,13 @@ from yarl import URL
 from payments.errors import InvalidInput
 
 MAXIMUM_URL_LENGTH = 2048
-# Translated within a network (RFC 8215) and "IPv4-compatible" (RFC 4291): both lead to IPv4 addresses, and Python
-# does not tell either of them from a public one.
-_NEVER_PUBLIC = (ipaddress.ip_network("64:ff9b:1::/48"), ipaddress.ip_network("::/96"))
+# What Python takes for public and is not: addresses translated within a network (RFC 8215), "IPv4-translated" ones (RFC
+# 2765) and "IPv4-compatible" ones (RFC 4291), which all lead to IPv4 addresses; segment identifiers (RFC 9602);
+# documentation (RFC 9637); and the relays of 6to4, which are no more (RFC 7526).
+_NEVER_PUBLIC = tuple(
+    ipaddress.ip_network(network)
+    for network in ("64:ff9b:1::/48", "::ffff:0:0:0/96", "::/96", "5f00::/16", "3fff::/20", "192.88.99.0/24")
+)
 
 
 class ForbiddenAddressError(OSError):
@@ -25,9 +29,9 @@ class ForbiddenAddressError(OSError):
 def is_public(address: str) -> bool:
     """Whether `address` is a global unicast address; embedded IPv4 addresses are looked at, too."""
     parsed = ipaddress.ip_address(address.split("%")[0])
+    if any(parsed.version == network.version and parsed in network for network in _NEVER_PUBLIC):
+        return False
     if isinstance(parsed, ipaddress.IPv6Address):
-        if any(parsed in network for network in _NEVER_PUBLIC):
-            return False
         embedded = parsed.ipv4_mapped or parsed.sixtofour
         if parsed.teredo is not None:
             return False

@@ -29,6 +29,8 @@ TIMEOUT_SECONDS = 15.0
 LEASE_SECONDS = 60.0
 BATCH = 50
 LOOK_EVERY_SECONDS = 0.25
+# After one of BATCH has ended: others end meanwhile, and are followed by as many in one statement.
+GATHER_SECONDS = 0.02
 GIVE_UP_AFTER = timedelta(hours=72)
 # Seconds until the next attempt, by attempts made; the last one repeats until 72 hours have passed.
 SCHEDULE = (5, 60, 300, 1800, 3600, 7200, 14_400, 21_600, 28_800)
@@ -126,22 +128,34 @@ class Sender:
         return state
 
 
-async def deliver_due(core: Core, sender: Sender) -> int:
-    """Send what is due now; returns how many attempts were made."""
+async def begin(core: Core, sender: Sender, limit: int) -> list[asyncio.Task[str]]:
+    """Begin to send what is due now, `limit` deliveries at most."""
     token = core.clock.new_token()
-    due = await repository.take(core.database, token=token, lease_seconds=LEASE_SECONDS, limit=BATCH)
-    await asyncio.gather(*(sender.deliver(one, token) for one in due))
-    return len(due)
+    due = await repository.take(core.database, token=token, lease_seconds=LEASE_SECONDS, limit=limit)
+    return [asyncio.create_task(sender.deliver(one, token)) for one in due]
 
 
 async def deliver(core: Core) -> None:
-    """Send until cancelled."""
+    """Send until cancelled, BATCH at once. For a receiver that takes its time nobody waits but its own events."""
     sender = Sender(core)
+    under_way: set[asyncio.Task[str]] = set()
     try:
         while True:
-            if await deliver_due(core, sender) < BATCH:
+            free = BATCH - len(under_way)
+            begun = await begin(core, sender, free)
+            under_way.update(begun)
+            if len(begun) == free:
+                await asyncio.wait(under_way, return_when=asyncio.FIRST_COMPLETED)
+                await asyncio.sleep(GATHER_SECONDS)
+            else:
                 await asyncio.sleep(LOOK_EVERY_SECONDS)
+            for task in [one for one in under_way if one.done()]:
+                under_way.discard(task)
+                task.result()
     finally:
+        for task in under_way:
+            task.cancel()  # sent again when its lease has run out
+        await asyncio.gather(*under_way, return_exceptions=True)
         await sender.close()
 
 
