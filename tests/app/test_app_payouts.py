@@ -13,8 +13,8 @@ import psycopg
 import pytest
 
 from payments.core import Core
-from payments.payouts import repository, service
-from payments.payouts.service import look_again_after
+from payments.payouts import repository, sending
+from payments.payouts.sending import look_again_after
 from payments.rails.protocol import Outcome, OutcomeState, OutcomeUnknownError, RailRefusedError, RailUnavailableError
 from payments.worker import registry
 from payments.worker.sweeper import sweep_once
@@ -411,7 +411,7 @@ class TestStateMachine:
         self, client: httpx.AsyncClient, payment: str, core: Core, rail: MemoryRail
     ) -> None:
         object.__setattr__(core.settings, "max_payment_msat", 4000)
-        await service.send(core, UUID(payment))
+        await sending.send(core, UUID(payment))
         assert (await _view(client))["status"] == "failed"
         assert not rail.sent
 

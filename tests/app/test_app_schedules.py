@@ -20,7 +20,7 @@ from hypothesis import seed as seeded
 from hypothesis.errors import FlakyFailure
 
 from payments.core import Core
-from payments.payouts import service
+from payments.payouts import sending
 from payments.rails.protocol import Outcome, OutcomeState, PayingRail, PreparedPayment
 from tests.app import servers
 from tests.app.conftest import PostgresServer, RedisServer, TestDatabase, core_for, settings_for
@@ -146,7 +146,7 @@ def test_a_mutant_is_caught(runner: _Runner, database: TestDatabase, mutant: str
 
 
 def test_a_mutant_that_takes_unknown_for_failed_is_caught(runner: _Runner, monkeypatch: pytest.MonkeyPatch) -> None:
-    submit = service.submit
+    submit = sending.submit
 
     async def hasty(core: Core, rail: PayingRail, prepared: PreparedPayment) -> Outcome:
         outcome = await submit(core, rail, prepared)
@@ -154,7 +154,7 @@ def test_a_mutant_that_takes_unknown_for_failed_is_caught(runner: _Runner, monke
             return Outcome(OutcomeState.DEAD, proof={"timeout": True}, reason="timed out")
         return outcome
 
-    monkeypatch.setattr(service, "submit", hasty)
+    monkeypatch.setattr(sending, "submit", hasty)
     with pytest.raises((AssertionError, FlakyFailure, ExceptionGroup)):
         _try(runner, MUTANT, phases=(Phase.generate,))
     print(f"unknown taken for failed: caught, after {runner.tried} schedules and their repetitions")

@@ -11,7 +11,7 @@ import pytest
 from payments.core import Core
 from payments.invoices.schemas import InvoiceState
 from payments.payouts.schemas import PaymentState
-from payments.payouts.service import send
+from payments.payouts.sending import send
 from payments.refunds.schemas import RefundState
 from payments.states import read_state
 from payments.suspense.schemas import SuspenseState

@@ -20,6 +20,7 @@ from payments.errors import ApiError
 from payments.idempotency.service import key_of_request
 from payments.invoices import service as invoices
 from payments.invoices.schemas import Invoice, InvoiceView, NewInvoice
+from payments.payouts import sending
 from payments.payouts import service as payouts
 from payments.payouts.schemas import NewPayment
 from payments.rails.protocol import Arrival, OutcomeState, RailUnavailableError
@@ -122,7 +123,7 @@ class World:
         )
         if rows:
             try:
-                await payouts.send(self.core, rows[subject % len(rows)]["id"])
+                await sending.send(self.core, rows[subject % len(rows)]["id"])
             except RailUnavailableError:
                 return
 

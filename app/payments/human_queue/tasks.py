@@ -12,7 +12,7 @@ from payments import metrics
 from payments.core import Core
 from payments.human_queue import repository
 from payments.payouts import repository as payouts
-from payments.payouts.service import record
+from payments.payouts.sending import record
 from payments.rails.protocol import (
     Outcome,
     OutcomeState,

@@ -9,14 +9,14 @@ from uuid import UUID
 
 from payments import metrics
 from payments.core import Core
-from payments.payouts import repository, service
+from payments.payouts import repository, sending
 from payments.payouts.schemas import PaymentState
 from payments.worker.work import Duty, Job, LookUp
 
 
 async def send(core: Core, payload: Mapping[str, Any]) -> None:
     """Send the payment that the job names."""
-    await service.send(core, UUID(payload["payment_id"]))
+    await sending.send(core, UUID(payload["payment_id"]))
 
 
 async def measure(core: Core) -> None:
@@ -35,5 +35,5 @@ async def measure_failures(core: Core) -> None:
 
 
 JOBS = (Job("payments.send", send),)
-LOOK_UPS = (LookUp("pay", service.look_up),)
+LOOK_UPS = (LookUp("pay", sending.look_up),)
 DUTIES = (Duty("measure payments", 5.0, measure), Duty("measure failures", 60.0, measure_failures))

@@ -16,7 +16,7 @@ import psycopg
 from pydantic import SecretStr
 
 from payments.core import Core
-from payments.payouts import service as payouts
+from payments.payouts import sending
 from payments.rails.onchain.building import build_rail
 from payments.rails.onchain.rail import OnchainRail
 from payments.settings import Settings
@@ -113,7 +113,7 @@ class OnchainWorld:
         answer = await self.client.post("/v1/payments", json=body, headers={"Idempotency-Key": str(uuid4())})
         assert answer.status_code == 202, answer.text
         made: dict[str, Any] = answer.json()
-        await payouts.send(self.core, payouts_id(made))
+        await sending.send(self.core, payouts_id(made))
         return await self.read("payments", made["id"])
 
     def execute(self, statement: str) -> list[tuple[Any, ...]]:

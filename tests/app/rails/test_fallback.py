@@ -8,7 +8,7 @@ from uuid import uuid4
 
 import pytest
 
-from payments.payouts import service
+from payments.payouts import sending
 from payments.rails.protocol import Outcome, OutcomeState, PaymentOrder
 from payments.settings import Settings
 from tests.app.conftest import TestDatabase, balances
@@ -63,11 +63,11 @@ DEAD = Outcome(OutcomeState.DEAD, proof={"track_payment": "FAILED"}, reason="FAI
 async def test_a_dead_lightning_attempt_goes_on_on_the_chain(world: OnchainWorld) -> None:
     lightning(world).next_outcome = DEAD
     made = await accepted(world, "dead")
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     fallen = await world.read("payments", made["id"])
     assert (fallen["rail"], fallen["status"]) == ("onchain", "created")
     assert "NO_ROUTE" in fallen["reason"]
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     world.network.mine(1)
     await world.look_again()
     done = await world.read("payments", made["id"])
@@ -85,7 +85,7 @@ async def test_an_unknown_one_never_does(world: OnchainWorld) -> None:
     rail = lightning(world)
     rail.next_outcome = Outcome(OutcomeState.UNKNOWN, reason="no answer")
     made = await accepted(world, "unknown")
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     for _ in range(3):
         await world.look_again()
         found = await world.read("payments", made["id"])
@@ -96,8 +96,8 @@ async def test_an_unknown_one_never_does(world: OnchainWorld) -> None:
 async def test_when_the_chain_fails_too_the_payment_has_failed(world: OnchainWorld) -> None:
     lightning(world).next_outcome = DEAD
     made = await accepted(world, "capped", maxFeeMsat=1000)
-    await service.send(world.core, payouts_id(made))
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     found = await world.read("payments", made["id"])
     assert (found["rail"], found["status"]) == ("onchain", "failed")
     assert "fee cap of 1 sat" in found["reason"]
@@ -112,11 +112,11 @@ async def test_congestion_counts_before_submission_only(world: OnchainWorld) -> 
 
     rail.congestion = full  # type: ignore[attr-defined]
     made = await accepted(world, "congested")
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     found = await world.read("payments", made["id"])
     assert (found["rail"], found["status"]) == ("onchain", "created")
     assert sum(rail.sent.values()) == 0
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     assert waiting_on_chain(world) == 1
     world.network.mine(1)
 

@@ -13,7 +13,7 @@ from uuid import uuid4
 
 import pytest
 
-from payments.payouts import service
+from payments.payouts import sending
 from payments.rails.lnd.client import LndClient
 from payments.rails.lnd.messages import to_base64
 from payments.rails.lnd.rail import LndRail
@@ -91,7 +91,7 @@ async def stands(world: OnchainWorld, made: dict[str, Any]) -> tuple[str, str]:
 
 async def paid_on_chain(world: OnchainWorld, made: dict[str, Any]) -> None:
     """Send what has fallen, confirm it, and see one effect in the books."""
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     assert len(world.network.ask(f"/address/{PAYEE}/txs/mempool")) == 1
     world.network.mine(1)
     await world.look_again()
@@ -109,7 +109,7 @@ async def test_a_payment_that_the_payee_fails_is_dead_and_goes_on(world: Onchain
         digest = to_base64(hashlib.sha256(preimage).digest())
         await customer.post("/v2/invoices/cancel", {"payment_hash": digest})
     made = await accepted(world, request)
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     assert await stands(world, made) == ("onchain", "created")
     (proof,) = world.execute("SELECT state, proof FROM payments.attempts WHERE kind = 'pay' AND rail = 'lnd'")
     assert (proof[0], proof[1]["track_payment"]) == ("dead", "FAILED")
@@ -123,7 +123,7 @@ async def test_a_payment_on_the_way_never_goes_on_until_it_is_failed(
     async with customer_of(nodes) as customer:
         request, preimage = await held_bill(customer)
         made = await accepted(world, request)
-        await service.send(world.core, payouts_id(made))  # the wait for an outcome runs out
+        await sending.send(world.core, payouts_id(made))  # the wait for an outcome runs out
         nodes.kill()
         await world.look_again()  # and now the node cannot even be asked
         assert (await stands(world, made))[0] == "lnd"
@@ -152,11 +152,11 @@ async def test_a_node_that_is_away_is_waited_for(world: OnchainWorld, nodes: Lnd
     made = await accepted(world, str(bill["payment_request"]))
     nodes.kill()
     with pytest.raises(RailUnavailableError):
-        await service.send(world.core, payouts_id(made))
+        await sending.send(world.core, payouts_id(made))
     assert await stands(world, made) == ("lnd", "created")
     assert nothing_on_chain(world)
     nodes.start()
-    await service.send(world.core, payouts_id(made))
+    await sending.send(world.core, payouts_id(made))
     assert await stands(world, made) == ("lnd", "succeeded")
 
 
@@ -182,7 +182,7 @@ class TestCongestion:
             order = PaymentOrder(uuid4(), str(bill["payment_request"]), "BTC", 80_000_000, 20_000)
             assert "the channels can send 69999000 msat, and 80000000 are due" in await lightning.congestion(order)
             made = await accepted(world, str(bill["payment_request"]), sats=80_000)
-            await service.send(world.core, payouts_id(made))
+            await sending.send(world.core, payouts_id(made))
             assert await stands(world, made) == ("onchain", "created")
             assert world.execute("SELECT 1 FROM payments.attempts WHERE kind = 'pay'") == []
             async with opened(client_of(nodes, "merchant")) as merchant:
@@ -196,13 +196,13 @@ class TestCongestion:
             bills = [await customer.post("/v1/invoices", {"value_msat": str(SATS * 1000)}) for _ in range(2)]
         dear, fair = (str(bill["payment_request"]) for bill in bills)
         made = await accepted(world, dear, maxFeeMsat=FEE_BASE_MSAT - 1)
-        await service.send(world.core, payouts_id(made))
+        await sending.send(world.core, payouts_id(made))
         assert await stands(world, made) == ("onchain", "created")
         assert (
             "a route costs about 1000 msat, and the cap is 999" in (await world.read("payments", made["id"]))["reason"]
         )
         made = await accepted(world, fair, maxFeeMsat=FEE_BASE_MSAT)
-        await service.send(world.core, payouts_id(made))
+        await sending.send(world.core, payouts_id(made))
         assert await stands(world, made) == ("lnd", "succeeded")
 
     async def test_a_node_that_cannot_be_asked_is_not_congested(self, world: OnchainWorld, nodes: LndProgram) -> None:

@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import pytest
 
-from payments.payouts import service
+from payments.payouts import sending
 from payments.rails.lnd import bech32, bolt11
 from payments.rails.lnd.rail import LndRail
 from payments.settings import Settings
@@ -47,7 +47,7 @@ class Client:
     async def paid(self, request: str, **more: Any) -> dict[str, Any]:
         answer = await self.ask(request, **more)
         assert answer.status_code == 202, answer.text
-        await service.send(self.core, payouts_id(answer.json()))
+        await sending.send(self.core, payouts_id(answer.json()))
         found: dict[str, Any] = (await self.http.get(f"/v1/payments/{answer.json()['id']}")).json()
         return found
 
@@ -156,7 +156,7 @@ async def test_an_invoice_that_expires_between_acceptance_and_sending_fails_untr
     before = await client.sent()
     rail = client.core.rails["lnd"]
     rail._payments._clock = lambda: datetime.now(UTC) + timedelta(hours=1)
-    await service.send(client.core, payouts_id(answer.json()))
+    await sending.send(client.core, payouts_id(answer.json()))
     found = (await client.http.get(f"/v1/payments/{answer.json()['id']}")).json()
     assert (found["status"], "expired" in found["reason"]) == ("failed", True)
     assert await client.sent() == before

@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 
-from payments.payouts import service
+from payments.payouts import sending
 from payments.rails.onchain.blocks import Header, keeps_difficulty, read_block
 from payments.rails.onchain.esplora import Esplora
 from payments.rails.protocol import Health, RailUnavailableError
@@ -113,7 +113,7 @@ async def test_another_networks_blocks_pay_nothing_and_no_payout_goes_there(
         body = {"rail": "onchain", "paymentRequest": PAYEE, "amountMsat": 10_000_000}
         made = await world.client.post("/v1/payments", json=body, headers={"Idempotency-Key": str(uuid4())})
         with pytest.raises(RailUnavailableError, match="another network"):
-            await service.send(world.core, payouts_id(made.json()))
+            await sending.send(world.core, payouts_id(made.json()))
         assert (await world.rail.health()).health is Health.DOWN
         del liar.answers["/block-height/0"]
         await world.settled(invoice)

@@ -10,7 +10,7 @@ from uuid import UUID
 import bdkpython as bdk
 import pytest
 
-from payments.payouts import service
+from payments.payouts import sending
 from payments.rails.onchain.rail import GENESIS
 from payments.rails.onchain.tasks import bump_stuck
 from payments.rails.onchain.wallet import descriptors_of
@@ -209,7 +209,7 @@ async def test_change_can_be_spent_again_and_no_coin_twice(world: OnchainWorld) 
         json={"rail": "onchain", "paymentRequest": PAYEE + "?message=two", "amountMsat": 50_000_000},
         headers={"Idempotency-Key": "two"},
     )
-    await service.send(world.core, UUID(second.json()["id"]))
+    await sending.send(world.core, UUID(second.json()["id"]))
     refused = await world.read("payments", second.json()["id"])
     assert refused["status"] == "failed", "its only coin is held by the first"
     assert "0 sat free" in refused["reason"]
@@ -317,7 +317,7 @@ async def test_absence_from_every_mempool_is_no_death_and_it_is_broadcast_again(
 
     real = world.rail.payouts._esplora.broadcast
     world.rail.payouts._esplora.broadcast = Deaf().broadcast  # type: ignore[method-assign]
-    await service.send(world.core, UUID(made.json()["id"]))
+    await sending.send(world.core, UUID(made.json()["id"]))
     assert (await world.read("payments", made.json()["id"]))["status"] == "unknown"
     await world.look_again()
     assert (await world.read("payments", made.json()["id"]))["status"] == "unknown"
