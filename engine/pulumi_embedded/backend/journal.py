@@ -17,7 +17,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, BinaryIO
 
-from pulumi_embedded.backend.files import explain, make_folder, read_limited, sync_folder, write_atomic
+from pulumi_embedded.backend.files import MAX_STATE_BYTES, explain, make_folder, read_limited, sync_folder, write_atomic
 from pulumi_embedded.errors import EngineError, StateError
 from pulumi_embedded.state.resource import ResourceState
 from pulumi_embedded.state.sealing import Sealer
@@ -77,6 +77,7 @@ class JournalWriter:
         self._path = path
         self._sealer = sealer
         self._lock = threading.Lock()
+        self._bytes = 0
         make_folder(path.parent)
         try:
             self._descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND, 0o600)
@@ -97,11 +98,16 @@ class JournalWriter:
         """Write entries in order, all of them on disk when this returns.
 
         Raises:
-            EngineError: as `append`.
+            EngineError: as `append`; or the journal would be too large to be read again, and these are not in it.
         """
-        lines = [_line({"kind": "entry", "entry": _seal_entry(entry, self._sealer)}) for entry in entries]
+        data = b"".join(_line({"kind": "entry", "entry": _seal_entry(entry, self._sealer)}) for entry in entries)
+        if self._bytes + len(data) > MAX_STATE_BYTES:
+            raise EngineError(
+                f"what this update does to the state is more than {MAX_STATE_BYTES // (1024 * 1024)} MB, the most that "
+                "this engine reads: keep large contents in files (assets), not in properties; what came before is kept"
+            )
         try:
-            self._write(b"".join(lines))
+            self._write(data)
         except OSError as error:
             raise EngineError(f"the journal {self._path} cannot be written: {explain(error)}") from None
 
@@ -114,6 +120,7 @@ class JournalWriter:
 
     def _write(self, data: bytes) -> None:
         with self._lock:
+            self._bytes += len(data)
             while data:
                 data = data[os.write(self._descriptor, data) :]
             os.fdatasync(self._descriptor)

@@ -14,6 +14,7 @@ from typing import Any
 
 from pulumi_embedded.backend.files import (
     MAX_SETTINGS_BYTES,
+    MAX_STATE_BYTES,
     copy_atomic,
     read_limited,
     sync_folder,
@@ -230,7 +231,16 @@ class Layout:
         return json.dumps(envelope, separators=(",", ":"), ensure_ascii=False).encode()
 
     def write_encoded(self, name: StackName, data: bytes) -> None:
-        """Replace a stack's checkpoint by bytes of `encode`."""
+        """Replace a stack's checkpoint by bytes of `encode`.
+
+        Raises:
+            EngineError: they are too large to be read again, or the system refuses; the old checkpoint is untouched.
+        """
+        if len(data) > MAX_STATE_BYTES:
+            raise EngineError(
+                f"the state of stack '{name.stack}' would have {len(data) // (1024 * 1024)} MB, and this engine reads "
+                f"{MAX_STATE_BYTES // (1024 * 1024)} at most: keep large contents in files (assets), not in properties"
+            )
         old = self.checkpoint_path(name)
         plain = Path(f"{self._base(name)}.json")
         if old.is_file():

@@ -94,6 +94,27 @@ class TestWriting:
         with pytest.raises(EngineError, match="no space left on device"):
             journal.append({"kind": "a"})
 
+    def test_what_could_not_be_read_again_is_refused_and_what_came_before_is_kept(
+        self, layout: Layout, journal: JournalWriter, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setattr("pulumi_embedded.backend.journal.MAX_STATE_BYTES", 10_000)
+        journal.append_many(created(1, "a"))
+        with pytest.raises(EngineError, match="keep large contents in files"):
+            journal.append_many(created(2, "b", outputs={"big": "x" * 10_000}))
+        journal.close()
+        assert {item["id"] for item in fold_to_disk(layout, STACK).deployment.resources} == {"base", "a"}
+
+    def test_a_checkpoint_that_could_not_be_read_again_is_not_written(
+        self, layout: Layout, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        layout.write(STACK, Deployment(resources=[thing("a")]))
+        monkeypatch.setattr("pulumi_embedded.backend.layout.MAX_STATE_BYTES", 10_000)
+        with pytest.raises(EngineError, match="keep large contents in files"):
+            layout.write(STACK, Deployment(resources=[thing("b", outputs={"big": "x" * 10_000})]))
+        read = layout.read(STACK).deployment
+        assert read is not None
+        assert [item["id"] for item in read.resources] == ["a"]
+
     def test_a_journal_is_never_begun_over_another(self, layout: Layout, journal: JournalWriter) -> None:
         with pytest.raises(EngineError, match="cannot be written"):
             JournalWriter(layout.journal_path(STACK), Sealer(None), "d", {})
