@@ -12,7 +12,7 @@ from prometheus_client import REGISTRY
 
 from payments.core import Core
 from payments.errors import RateLimited, ServiceUnavailable
-from payments.limits.client_address import client_address
+from payments.limits.client_address import client_address, limited_as
 from payments.limits.limiter import Limit, Limiter, WithoutRedis
 from tests.app.conftest import (
     RedisServer,
@@ -41,6 +41,11 @@ class TestClientAddress:
             ("10.1.1.1", [], 1, "10.1.1.1"),
             ("10.1.1.1", ["203.0.113.9"], 2, "10.1.1.1"),
             ("10.1.1.1", ["nonsense"], 1, "10.1.1.1"),
+            ("::ffff:10.1.1.1", ["203.0.113.9"], 1, "203.0.113.9"),
+            ("10.1.1.1", ["203.0.113.9:4711"], 1, "203.0.113.9"),
+            ("10.1.1.1", ["[2001:db8::1]:4711"], 1, "2001:db8::1"),
+            ("10.1.1.1", ["[2001:db8::1]"], 1, "2001:db8::1"),
+            ("10.1.1.1", ["203.0.113.9:x"], 1, "10.1.1.1"),
             ("10.1.1.1", ["2001:DB8::0:1"], 1, "2001:db8::1"),
             ("unknown", ["6.6.6.6"], 1, "unknown"),
         ],
@@ -49,6 +54,27 @@ class TestClientAddress:
         self, peer: str, headers: list[str], hops: int, expected: str
     ) -> None:
         assert client_address(peer, headers, trusted_proxies=PROXIES, trusted_hops=hops) == expected
+
+    def test_a_customer_with_a_64_of_addresses_has_one_limit(self) -> None:
+        assert len({limited_as(f"2001:db8:0:1::{number:x}") for number in range(1000)}) == 1
+        assert limited_as("2001:db8:0:1::1") != limited_as("2001:db8:0:2::1")
+        assert limited_as("203.0.113.9") == limited_as("::ffff:203.0.113.9") == "203.0.113.9"
+        assert limited_as("203.0.113.9") != limited_as("203.0.113.10")
+        assert limited_as("unknown") == "unknown"
+
+    async def test_the_limit_holds_over_such_addresses(self, database: TestDatabase, own_redis: RedisServer) -> None:
+        settings = settings_for(database, own_redis.url, public_rate_limit=3, trusted_proxies="127.0.0.1/32")
+        core = core_for(settings, MemoryRail())
+        await core.start()
+        try:
+            async with client_of(core) as client:
+                statuses = [
+                    (await client.get("/", headers={"x-forwarded-for": f"2001:db8::{number}"})).status_code
+                    for number in range(5)
+                ]
+        finally:
+            await core.close()
+        assert statuses == [200, 200, 200, 429, 429]
 
 
 class _Time:

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import ipaddress
+import re
 from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from payments.settings import IpNetwork
+
+
+_PORT = re.compile(r"^(?:\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+)$")
 
 
 @lru_cache(maxsize=4096)
@@ -15,6 +19,8 @@ def _is_trusted(address: str, proxies: tuple[IpNetwork, ...]) -> bool:
         parsed = ipaddress.ip_address(address)
     except ValueError:
         return False
+    if isinstance(parsed, ipaddress.IPv6Address) and parsed.ipv4_mapped is not None:
+        parsed = parsed.ipv4_mapped  # as a socket for both kinds shows it
     return any(parsed in network for network in proxies)
 
 
@@ -27,7 +33,8 @@ def client_address(
         peer: address of the other end of the connection.
         forwarded_for: values of the X-Forwarded-For headers in order.
 
-    A peer that is not trusted, a chain that is too short, or an entry that is no address: the peer itself.
+    A peer that is not trusted, a chain that is too short, or an entry that is no address: the peer itself. Some proxies
+    write the port, too; it is not looked at.
     """
     if not _is_trusted(peer, tuple(trusted_proxies)):
         return peer
@@ -35,6 +42,21 @@ def client_address(
     if len(chain) < trusted_hops:
         return peer
     try:
-        return str(ipaddress.ip_address(chain[-trusted_hops]))
+        return str(ipaddress.ip_address(_PORT.sub(r"\1\2", chain[-trusted_hops])))
     except ValueError:
         return peer
+
+
+@lru_cache(maxsize=4096)
+def limited_as(address: str) -> str:
+    """Who shares a limit with `address`: itself for IPv4, its /64 for IPv6, of which a single customer has 2^64
+    addresses."""
+    try:
+        parsed = ipaddress.ip_address(address)
+    except ValueError:
+        return address
+    if isinstance(parsed, ipaddress.IPv4Address):
+        return str(parsed)
+    if parsed.ipv4_mapped is not None:
+        return str(parsed.ipv4_mapped)
+    return f"{ipaddress.IPv6Address(int(parsed) >> 64 << 64)}/64"

@@ -11,7 +11,7 @@ from fastapi.security import APIKeyHeader, HTTPAuthorizationCredentials, HTTPBea
 from payments.api_keys.schemas import Caller, Scope
 from payments.core import Core
 from payments.errors import Forbidden, Unauthorized
-from payments.limits.client_address import client_address
+from payments.limits.client_address import client_address, limited_as
 from payments.limits.limiter import Limit, WithoutRedis
 from payments.switches.schemas import MAINTENANCE
 
@@ -125,7 +125,7 @@ class Admission:
             ceiling = settings.create_invoice_rate_limit + settings.create_invoice_burst
         else:
             ceiling = settings.public_rate_limit
-        return Limit(self.address_scope, address, ceiling)
+        return Limit(self.address_scope, limited_as(address), ceiling)
 
     def _by_caller(self, core: Core, caller: Caller) -> list[Limit]:
         settings = core.settings
@@ -140,7 +140,9 @@ class Admission:
 async def limit_public(request: Request) -> None:
     """The limit by address for routes that need no key."""
     core = core_of(request)
-    await core.limiter.take([Limit("ip", address_of(request), core.settings.public_rate_limit)], WithoutRedis.OPEN)
+    await core.limiter.take(
+        [Limit("ip", limited_as(address_of(request)), core.settings.public_rate_limit)], WithoutRedis.OPEN
+    )
 
 
 Public = Depends(limit_public)
