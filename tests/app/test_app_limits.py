@@ -77,6 +77,18 @@ class TestClientAddress:
         assert statuses == [200, 200, 200, 429, 429]
 
 
+async def test_the_document_is_under_the_limit_by_address(database: TestDatabase, own_redis: RedisServer) -> None:
+    core = core_for(settings_for(database, own_redis.url, public_rate_limit=2), MemoryRail())
+    await core.start()
+    try:
+        async with client_of(core) as client:
+            answers = [await client.get("/openapi.json") for _ in range(3)]
+    finally:
+        await core.close()
+    assert [answer.status_code for answer in answers] == [200, 200, 429]
+    assert answers[0].content == answers[1].content
+
+
 class _Time:
     def __init__(self) -> None:
         self.now = 1_000_020.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from typing import Any
 
@@ -28,6 +29,29 @@ def _is_error(answer: httpx.Response, status: int, code: str) -> None:
     assert answer.json()["requestId"] == answer.headers["x-request-id"]
     assert answer.json()["error"].endswith(".")
     assert set(answer.json()) <= {"error", "code", "details", "requestId"}
+
+
+async def test_who_asks_whether_it_is_ready_meanwhile_gets_the_same_answer(
+    core: Core, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It costs a call to every rail, and anybody may ask."""
+    asked = 0
+    look = core.rails["lnd"].health
+
+    async def counted() -> Any:
+        nonlocal asked
+        asked += 1
+        await asyncio.sleep(0.2)
+        return await look()
+
+    monkeypatch.setattr(core.rails["lnd"], "health", counted)
+    async with client_of(core) as client:
+        answers = await asyncio.gather(*(client.get("/ready") for _ in range(20)))
+        assert {answer.status_code for answer in answers} == {200}
+        # `client_of` makes the application once: all twenty ask the same one.
+        assert asked == 1
+        await client.get("/ready")
+        assert asked == 2, "and who asks later is not told what was"
 
 
 class TestErrors:

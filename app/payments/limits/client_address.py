@@ -9,7 +9,6 @@ from functools import lru_cache
 
 from payments.settings import IpNetwork
 
-
 _PORT = re.compile(r"^(?:\[([^\]]+)\](?::[0-9]+)?|([0-9.]+):[0-9]+)$")
 
 

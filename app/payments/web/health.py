@@ -117,7 +117,13 @@ async def health(request: Request) -> HealthView:
 @router.get("/ready", response_model=ReadyView, responses={503: {"model": ReadyView}})
 async def ready(request: Request, response: Response) -> ReadyView:
     """Whether this process should get traffic."""
-    view = await readiness(core_of(request), getattr(request.app.state, "more_checks", dict))
+    state = request.app.state
+    # Anybody may ask, and asking costs a call to every rail: who asks meanwhile gets the same answer.
+    if (asked := getattr(state, "readiness", None)) is None or asked.done():
+        asked = state.readiness = asyncio.ensure_future(
+            readiness(core_of(request), getattr(state, "more_checks", dict))
+        )
+    view: ReadyView = await asyncio.shield(asked)
     response.status_code = 200 if view.ready else 503
     return view
 
