@@ -216,6 +216,16 @@ class TestDiscovery:
             "usd-revolut-tag": b"@alice\n",
             "gone": b"",
             "eur-sepa-iban": b'{"iban": "DE89"}',
+            # Newer versions: a folder an app, and two apps may publish the same way to pay.
+            "apps/bitkit/endpoints/btc-bitcoin-p2tr": b'{"value": "bc1p-of-bitkit"}',
+            "apps/shop.example/endpoints/btc-lightning-bolt12": b'{"value": "lno1shop"}',
+            "app-registry.json": b'{"version": 1, "kind": "paykit.app_registry"}',
+        }
+        folders = {
+            "": [*files, "private", "private/", "bitkit/", "apps/", "..", "a b"],
+            "apps/": ["apps/bitkit/", "apps/shop.example/", "apps/../", "apps/a file"],
+            "apps/bitkit/endpoints/": ["apps/bitkit/endpoints/btc-bitcoin-p2tr", "apps/bitkit/endpoints/deeper/"],
+            "apps/shop.example/endpoints/": ["apps/shop.example/endpoints/btc-lightning-bolt12"],
         }
         asked: list[tuple[str, str]] = []
 
@@ -224,9 +234,11 @@ class TestDiscovery:
             name = request.path.removeprefix("/pub/paykit/v0/")
             if request.headers["pubky-host"] != KEY:
                 return web.Response(status=404)
-            if name:
+            if name in files:
                 return web.Response(body=files[name]) if files[name] else web.Response(status=410)
-            lines = [*files, "private", "private/", "bitkit/", "..", "a b"]
+            lines = [
+                line for line in folders[name] if not (name == "" and line.startswith("apps/") and line != "apps/")
+            ]
             return web.Response(text="\n".join(f"pubky://{KEY}/pub/paykit/v0/{line}" for line in lines))
 
         application = web.Application()
@@ -237,14 +249,17 @@ class TestDiscovery:
         directory = Directory(f"http://127.0.0.1:{runner.addresses[0][1]}")
         discovery = Discovery(directory.fetch, ttl_seconds=300)
         found = (await discovery.find(core, KEY)).endpoints
-        assert [(one.method, one.endpoint, one.details) for one in found] == [
-            ("btc-bitcoin-p2tr", "bc1p", {}),
-            ("btc-lightning-bolt12", "lno1abc", {"min": "0.0001"}),
-            ("eur-sepa-iban", '{"iban": "DE89"}', {}),
-            ("usd-revolut-tag", "@alice", {}),
+        assert [(one.method, one.app, one.endpoint, one.details) for one in found] == [
+            ("btc-bitcoin-p2tr", "", "bc1p", {}),
+            ("btc-bitcoin-p2tr", "bitkit", "bc1p-of-bitkit", {}),
+            ("btc-lightning-bolt12", "", "lno1abc", {"min": "0.0001"}),
+            ("btc-lightning-bolt12", "shop.example", "lno1shop", {}),
+            ("eur-sepa-iban", "", '{"iban": "DE89"}', {}),
+            ("usd-revolut-tag", "", "@alice", {}),
         ]
         assert asked[0] == ("/pub/paykit/v0/?shallow=true&limit=50", KEY)
-        assert len(asked) == 1 + len(files), "neither private nor another app's folder was asked for"
+        # Every listing, and every file but the registry, which is no endpoint.
+        assert len(asked) == len(folders) + len(files) - 1, "neither private nor another app's folder was asked for"
         with pytest.raises(NotFound):
             await discovery.find(core, KEY[::-1])
         await directory.close()

@@ -2,9 +2,10 @@
 
 `/pub/paykit/v0/` lists them, a line `pubky://<public key>/pub/paykit/v0/<identifier>` each; an identifier is such as
 `btc-lightning-bolt11` (asset, rail, format), and its file is the payload: by convention a JSON object whose `value` is
-the address or request. The header `pubky-host` says whose files are meant. Folders under it (what apps keep for
-themselves, and what is private) are not looked into. Sources: paykit-lib's pubky_routing and its specification of
-identifiers (specs/payment-endpoint-identifier).
+the address or request. Newer versions have a folder an app, `/pub/paykit/v0/apps/<app>/endpoints/<identifier>`; both
+are read, and two apps may offer the same way to pay. The header `pubky-host` says whose files are meant. Other folders
+(what apps keep for themselves, and what is private) are not looked into. Sources: paykit-lib's pubky_routing and
+README, its specification of identifiers (specs/payment-endpoint-identifier).
 
 The guide (pk-cache-endpoints-ttl) says that what was found is kept per public key for a time, and that an older entry
 counts as a miss. Each process keeps its own: entries are few, small and soon forgotten.
@@ -35,10 +36,12 @@ TIMEOUT_SECONDS = 30.0
 MAXIMUM_ANSWER_BYTES = 64 * 1024
 MAXIMUM_ENTRIES = 10_000
 MAXIMUM_ENDPOINTS = 50
+MAXIMUM_APPS = 16
 PREFIX = "/pub/paykit/v0/"
+APPS = "/paykit/v0/apps/"
 TENANT_HEADER = "pubky-host"
 _IDENTIFIER = re.compile(r"^(?!\.+$)[A-Za-z0-9_.-]{1,64}$")
-_RESERVED = frozenset({"private", "encrypted-link-recovery"})
+_RESERVED = frozenset({"private", "encrypted-link-recovery", "app-registry.json", "apps"})
 Fetch = Callable[[str], Awaitable[dict[str, str]]]
 
 
@@ -51,18 +54,30 @@ class Directory:
         self._session: aiohttp.ClientSession | None = None
 
     async def fetch(self, public_key: str) -> dict[str, str]:
-        """Payloads by identifier, as the payee publishes them.
+        """Payloads by identifier, or `<app>/<identifier>`, as the payee publishes them.
 
         Raises:
             NotFound: the payee publishes none here.
             ServiceUnavailable: the homeserver does not answer, or not as it should.
         """
-        listed = await self._get(PREFIX, public_key, {"shallow": "true", "limit": str(MAXIMUM_ENDPOINTS)})
-        names = sorted({name for line in (listed or "").splitlines() if (name := _identifier(line))})
-        if not names:
+        listed = await self._list(PREFIX, public_key)
+        paths = {name: PREFIX + name for line in listed if (name := _identifier(line))}
+        if any(line.endswith(APPS) for line in listed):
+            apps = [name for line in await self._list(PREFIX + "apps/", public_key) if (name := _folder(line))]
+            folders = [f"{PREFIX}apps/{app}/endpoints/" for app in apps[:MAXIMUM_APPS]]
+            of_apps = await asyncio.gather(*(self._list(folder, public_key) for folder in folders))
+            for app, folder, lines in zip(apps, folders, of_apps, strict=False):
+                paths |= {f"{app}/{name}": folder + name for line in lines if (name := _identifier(line))}
+        if not paths:
             raise NotFound("The directory knows no endpoint of a payee with this public key.")
-        found = await asyncio.gather(*(self._get(PREFIX + name, public_key) for name in names[:MAXIMUM_ENDPOINTS]))
-        return {name: text for name, text in zip(names, found, strict=False) if text}
+        names = sorted(paths)[:MAXIMUM_ENDPOINTS]
+        found = await asyncio.gather(*(self._get(paths[name], public_key) for name in names))
+        return {name: text for name, text in zip(names, found, strict=True) if text}
+
+    async def _list(self, path: str, public_key: str) -> list[str]:
+        """The lines of a folder's listing; files and folders (with a slash at their end) right in it."""
+        listed = await self._get(path, public_key, {"shallow": "true", "limit": str(MAXIMUM_ENDPOINTS)})
+        return [line.strip() for line in (listed or "").splitlines()]
 
     async def _get(self, path: str, public_key: str, query: dict[str, str] | None = None) -> str | None:
         """A file's or a listing's text, None when it is not there."""
@@ -100,16 +115,27 @@ def _identifier(line: str) -> str:
     return name if _IDENTIFIER.match(name) and name not in _RESERVED else ""
 
 
-def endpoint_of(method: str, payload: str) -> PayeeEndpoint:
-    """What a payload says: an object with `value` (Paykit's convention), or the text itself."""
+def _folder(line: str) -> str:
+    """The name of a folder in a line of the listing, "" for anything else."""
+    name = line.removesuffix("/").rpartition("/")[2]
+    return name if line.endswith("/") and _IDENTIFIER.match(name) else ""
+
+
+def endpoint_of(name: str, payload: str) -> PayeeEndpoint:
+    """What a payload says: an object with `value` (Paykit's convention), or the text itself.
+
+    Args:
+        name: the identifier, after its app's name where an app publishes it.
+    """
+    app, _, method = name.rpartition("/")
     try:
         content = orjson.loads(payload)
     except orjson.JSONDecodeError:
         content = None
     if isinstance(content, dict) and isinstance(content.get("value"), str):
         rest = {name: value for name, value in content.items() if name != "value"}
-        return PayeeEndpoint(method=method, endpoint=content["value"], details=rest)
-    return PayeeEndpoint(method=method, endpoint=payload.strip(), details={})
+        return PayeeEndpoint(method=method, app=app, endpoint=content["value"], details=rest)
+    return PayeeEndpoint(method=method, app=app, endpoint=payload.strip(), details={})
 
 
 def _silent() -> ServiceUnavailable:
@@ -157,7 +183,9 @@ class Discovery:
         found = await self._fetch(public_key)
         answer = PayeeEndpoints(
             publicKey=public_key,
-            endpoints=[endpoint_of(method, found[method]) for method in sorted(found)],
+            endpoints=sorted(
+                (endpoint_of(name, payload) for name, payload in found.items()), key=lambda one: (one.method, one.app)
+            ),
             discoveredAt=iso(core.clock.now()),
             isCached=False,
         )
