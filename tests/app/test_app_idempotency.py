@@ -262,6 +262,17 @@ async def test_a_key_is_1_to_255_visible_ascii_characters(
     assert answer.status_code == status, answer.text
 
 
+async def test_a_malformed_key_is_refused_where_it_means_nothing_too(client: httpx.AsyncClient) -> None:
+    made = (await client.post("/v1/invoices", json={"amount": 1})).json()
+    answer = await client.post(
+        "/v1/payment-requests/decode",
+        json={"paymentRequest": made["paymentRequest"]},
+        headers={"Idempotency-Key": "a" * 256},
+    )
+    assert answer.status_code == 400, answer.text
+    assert "Idempotency-Key" in answer.json()["error"]
+
+
 async def test_two_keys_are_refused(client: httpx.AsyncClient) -> None:
     """One of them would be ignored, and a retry with the other alone would be another request."""
     answer = await client.post(

@@ -267,6 +267,14 @@ class TestOpenApi:
                 for method in route.methods or ():
                     assert "429" in paths[route.path][method.lower()]["responses"], (method, route.path)
 
+    def test_where_a_key_may_be_another_requests_that_is_in_it(self) -> None:
+        without = {"/v1/payment-requests/decode", "/settle"}  # one has no effect, the other its own answer for it
+        for path, operations in document()["paths"].items():
+            for method, operation in operations.items():
+                names = {parameter["name"].lower() for parameter in operation.get("parameters", ())}
+                if "idempotency-key" in names and path not in without:
+                    assert "409" in operation["responses"], (method, path)
+
     def test_what_metadata_may_be_named_is_in_it(self) -> None:
         metadata = document()["components"]["schemas"]["NewInvoice"]["properties"]["metadata"]
         assert metadata["maxProperties"] == 50

@@ -19,7 +19,7 @@ from payments.errors import (
 )
 from payments.idempotency.schemas import Answer
 from payments.rails.protocol import InvalidRequestError, PayingRail
-from payments.web.answers import IdempotencyHeader, send
+from payments.web.answers import IdempotencyHeader, key_of, send
 from payments.web.callers import Reader, core_of
 from payments.web.strict_json import StrictRoute
 
@@ -64,6 +64,7 @@ async def decode_payment_request(
 ) -> Response:
     """Decode a payment request (pk-invoice-decode-fields). It changes nothing: an Idempotency-Key is not needed."""
     core = core_of(request)
+    await key_of(request, caller, idempotency_key)  # what no route takes as one is refused here, too
     rail = core.rail(wanted.rail, PayingRail)  # type: ignore[type-abstract]
     try:
         decoded = rail.decode(wanted.paymentRequest)

@@ -33,6 +33,7 @@ from payments.webhooks.schemas import (
 
 router = APIRouter(tags=["webhooks"], route_class=StrictRoute)
 _COMMON = (InvalidInput, Unauthorized, Forbidden, RateLimited, ServiceUnavailable)
+_KEYED = documented(NotFound, Conflict, *_COMMON)
 
 
 @router.post(
@@ -65,7 +66,7 @@ async def delete_endpoint(request: Request, endpoint_id: UUID, caller: Writer) -
 @router.post(
     "/v1/webhook-endpoints/{endpoint_id}/rotate-secret",
     response_model=EndpointWithSecret,
-    responses=documented(NotFound, *_COMMON),
+    responses=_KEYED,
 )
 async def rotate_secret(
     request: Request, endpoint_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
@@ -75,9 +76,7 @@ async def rotate_secret(
     return send(request, await service.rotate(core_of(request), caller, endpoint_id, key))
 
 
-@router.post(
-    "/v1/webhook-endpoints/{endpoint_id}/enable", response_model=EndpointView, responses=documented(NotFound, *_COMMON)
-)
+@router.post("/v1/webhook-endpoints/{endpoint_id}/enable", response_model=EndpointView, responses=_KEYED)
 async def enable_endpoint(
     request: Request, endpoint_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
 ) -> Response:
@@ -86,9 +85,7 @@ async def enable_endpoint(
     return send(request, await service.enable(core_of(request), caller, endpoint_id, key, enabled=True))
 
 
-@router.post(
-    "/v1/webhook-endpoints/{endpoint_id}/disable", response_model=EndpointView, responses=documented(NotFound, *_COMMON)
-)
+@router.post("/v1/webhook-endpoints/{endpoint_id}/disable", response_model=EndpointView, responses=_KEYED)
 async def disable_endpoint(
     request: Request, endpoint_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
 ) -> Response:
@@ -97,7 +94,7 @@ async def disable_endpoint(
     return send(request, await service.enable(core_of(request), caller, endpoint_id, key, enabled=False))
 
 
-@router.post("/v1/webhook-endpoints/{endpoint_id}/test", status_code=202, responses=documented(NotFound, *_COMMON))
+@router.post("/v1/webhook-endpoints/{endpoint_id}/test", status_code=202, responses=_KEYED)
 async def send_test(
     request: Request, endpoint_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
 ) -> Response:
@@ -124,7 +121,7 @@ async def list_deliveries(
     "/v1/webhook-deliveries/{delivery_id}/replay",
     status_code=202,
     response_model=DeliveryView,
-    responses=documented(NotFound, *_COMMON),
+    responses=_KEYED,
 )
 async def replay_delivery(
     request: Request, delivery_id: UUID, caller: Writer, idempotency_key: IdempotencyHeader = None
