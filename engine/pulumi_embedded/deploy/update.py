@@ -69,6 +69,12 @@ async def _run(
     work = asyncio.create_task(update.run())
     loop = asyncio.get_running_loop()
 
+    def unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        if not update.cancelled:  # else: what tasks say that nobody waits for any more
+            loop.default_exception_handler(context)
+
+    loop.set_exception_handler(unheard)
+
     def react() -> None:
         update.cancel()
         if cancel.terminated:
