@@ -115,6 +115,45 @@ def configure(args: dict[str, Any], pulumi: Any) -> None:
     )
     if not args["debug"]:
         pulumi.log.debug = ignore  # each message is a call of its own to the engine, which would drop it
+        wait_for_each_output_once(runtime)
+
+
+def wait_for_each_output_once(runtime: Any) -> None:
+    """Spare the SDK a wait of quadratic cost: whenever one output is there it begins to wait for all others anew.
+
+    What is waited for, and that the first failure ends it, stay as in the SDK's `wait_for_rpcs`. An SDK that waits in
+    another way is left alone.
+    """
+    stack, settings = runtime.stack, runtime.settings.SETTINGS
+    wait_for_calls = getattr(stack, "wait_for_rpcs", None)
+    if wait_for_calls is None or not hasattr(stack, "_get_rpc_manager") or not hasattr(settings, "outputs"):
+        return
+
+    async def wait() -> None:
+        while True:
+            await wait_for_calls(await_all_outstanding_tasks=False)
+            await outputs_of(settings)
+            if not stack._get_rpc_manager().rpcs:
+                return
+
+    stack.wait_for_rpcs = wait
+
+
+async def outputs_of(settings: Any) -> None:
+    """Wait for outputs, also those that are made meanwhile, in the order in which they are there."""
+    finished: asyncio.Queue[asyncio.Future[Any]] = asyncio.Queue()
+    outstanding = 0
+    while True:
+        with settings.lock:
+            added = list(settings.outputs)
+            settings.outputs.clear()
+        for output in added:
+            output.add_done_callback(finished.put_nowait)
+        outstanding += len(added)
+        if not outstanding:
+            return
+        await (await finished.get())
+        outstanding -= 1
 
 
 def ignore(*_args: Any, **_options: Any) -> None:
@@ -129,20 +168,11 @@ def run(args: dict[str, Any], pulumi: Any) -> int:
     loop.set_default_executor(executor)
     program = os.path.abspath(args["program"])
 
-    def execute() -> None:
+    def start() -> None:
         if os.path.isdir(program) and not os.path.exists(os.path.join(program, "__main__.py")):
             pulumi.log.error(f"unable to find main python program `__main__.py` in `{program}`")
             sys.exit(SHOWN)
         runpy.run_path(args["program"], run_name="__main__")
-
-    async def start() -> None:
-        """Run the program's code, and let the registrations that it made begin.
-
-        The SDK waits for registrations that have begun one by one, for all else again and again as one set: with none
-        begun yet, a thousand resources would cost it a thousand looks at thousands of outputs.
-        """
-        execute()
-        await asyncio.sleep(0)
 
     code = 1
     try:
