@@ -28,6 +28,7 @@ async def test_a_payment_larger_than_any_channel_goes_in_parts(tmp_path: Path) -
         network.fund(merchant, 4 * CHANNEL_SATS)
         for _ in range(2):
             network.open_channel(merchant, customer, CHANNEL_SATS)
+        network.wait_graph(merchant, 2)
         largest = max(int(one["local_balance"]) for one in merchant.ask("/v1/channels")["channels"])
         sats = largest * 3 // 2
         bill = customer.ask("/v1/invoices", {"value": str(sats)})["payment_request"]
