@@ -42,7 +42,7 @@ class Desk:
         turns = self.home / "turns"
         turns.unlink(missing_ok=True)
         editor.write_text(_EDITOR.format(turns=str(turns), edits=list(edits)))
-        return self.run(f"{sys.executable} '{editor}'", answers)
+        return self.run(f"'{sys.executable}' '{editor}'", answers)
 
     def run(self, editor: str, answers: list[tuple[str, str]]) -> tuple[int, str]:
         """Run `state edit` with an EDITOR; each answer is given when its question is seen."""
