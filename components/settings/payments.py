@@ -268,7 +268,11 @@ def other_network(value: str, network: str) -> str:
         return "" if live else "a live key, which moves real money"
     if value.startswith(("sk_test_", "pk_test_", "rk_test_")):
         return "a test key, which moves no money" if live else ""
-    parts = urlsplit(value)
+    try:
+        parts = urlsplit(value)
+    except ValueError:
+        # What is no address, as one with a lone bracket, is of no network.
+        return ""
     host = (parts.hostname or "").lower()
     place = host + parts.path.lower()
     if any(word in place for word in _WORTHLESS):

@@ -88,6 +88,7 @@ class TestNetwork:
             ("https://blockstream.info/testnet/api", "testnet", False),
             ("https://blockstream.info/api", "regtest", True),
             ("https://rpc.example.com/?key=1", "mainnet", False),
+            ("https://[rpc.example.com", "mainnet", False),
         ],
     )
     def test_a_value_of_another_network_is_noticed(self, value: str, network: str, mixed: bool) -> None:
