@@ -81,15 +81,15 @@ class DataAlarmsArgs:
 
     Attributes:
         subject: what the thresholds depend on.
-        database: identifier of the RDS instance.
-        cache_cluster: id of the cache node that is primary at the start, as `payments-001`.
+        database: identifier of the RDS instance; None when there is none, and no backup of it either.
+        cache_cluster: id of the cache node that is primary at the start, as `payments-001`; None when there is none.
         warn_topic_arn, critical_topic_arn: where alarms go.
         tags: of every alarm.
     """
 
     subject: Subject
-    database: pulumi.Input[str]
-    cache_cluster: pulumi.Input[str]
+    database: pulumi.Input[str] | None
+    cache_cluster: pulumi.Input[str] | None
     warn_topic_arn: pulumi.Input[str]
     critical_topic_arn: pulumi.Input[str]
     tags: Mapping[str, str]
@@ -200,12 +200,14 @@ class DataAlarms(_RowAlarms):
         super().__init__("railyard:aws:DataAlarms", name, args, _data_places(args.database, args.cache_cluster), opts)
 
 
-def _data_places(database: pulumi.Input[str], cache_cluster: pulumi.Input[str]) -> Places:
-    return {
-        (Source.DATABASE, False): ("AWS/RDS", {"DBInstanceIdentifier": database}),
-        (Source.CACHE, False): ("AWS/ElastiCache", {"CacheClusterId": cache_cluster}),
-        (Source.BACKUPS, False): ("AWS/Backup", {}),
-    }
+def _data_places(database: pulumi.Input[str] | None, cache_cluster: pulumi.Input[str] | None) -> Places:
+    places: dict[tuple[Source, bool], tuple[str, dict[str, pulumi.Input[str]]]] = {}
+    if database is not None:
+        places[Source.DATABASE, False] = ("AWS/RDS", {"DBInstanceIdentifier": database})
+        places[Source.BACKUPS, False] = ("AWS/Backup", {})
+    if cache_cluster is not None:
+        places[Source.CACHE, False] = ("AWS/ElastiCache", {"CacheClusterId": cache_cluster})
+    return places
 
 
 def _places(args: AlarmsArgs) -> Places:

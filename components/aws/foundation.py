@@ -1,7 +1,7 @@
 """What a stack needs in an account on whatever the service itself runs (`railyard:aws:Foundation`), from its settings:
 
 - keys, network, security groups;
-- database and cache, with the cache's first AUTH token;
+- database and cache, with the cache's first AUTH token, but for one that is given by URL (on Kubernetes);
 - the image registry.
 
 `stack_secrets` makes the secrets on top, which need to know who is told when a rotation fails; `guard_secrets` keeps
@@ -23,8 +23,8 @@ from components.aws.keys import Keys, KeysArgs
 from components.aws.network import Network, NetworkArgs
 from components.aws.registry import Registry, RegistryArgs
 from components.aws.secret_policies import GuardedSecret, SecretPolicies, SecretPoliciesArgs, service_linked_role
-from components.aws.secrets import StackSecrets, StackSecretsArgs
-from components.aws.security_groups import SecurityGroups, SecurityGroupsArgs
+from components.aws.secrets import CacheToken, DatabaseLogins, StackSecrets, StackSecretsArgs
+from components.aws.security_groups import STORES, SecurityGroups, SecurityGroupsArgs
 from components.settings import Secrets, Settings
 from components.tags import check_tags
 
@@ -49,7 +49,11 @@ class FoundationArgs:
 
 
 class Foundation(pulumi.ComponentResource):
-    """The parts, as components: `keys`, `network`, `security_groups`, `database`, `cache`, `registry`; `auth_token`."""
+    """The parts, as components: `keys`, `network`, `security_groups`, `database`, `cache`, `registry`.
+
+    `own_database` and `own_cache` are None where the settings give one by URL; `database` and `cache` are for those who
+    know that they are there.
+    """
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("railyard:aws:Foundation", name, None, opts)
@@ -63,10 +67,8 @@ class Foundation(pulumi.ComponentResource):
         )
         self.network = self._network()
         self.security_groups = self._security_groups()
-        self.database = self._database()
-        token = random.RandomBytes(f"{name}-redis-token", length=32, opts=self._child)
-        self.auth_token: pulumi.Output[str] = pulumi.Output.secret(token.hex)
-        self.cache = self._cache()
+        self.own_database = None if "database" in settings.given_parts else self._database()
+        self.own_cache = None if "cache" in settings.given_parts else self._cache()
         self.registry = Registry(
             f"{name}-registry",
             RegistryArgs(
@@ -78,9 +80,21 @@ class Foundation(pulumi.ComponentResource):
             ),
             self._child,
         )
-        self.register_outputs(
-            {"vpcId": self.network.vpc_id, "databaseAddress": self.database.address, "cacheAddress": self.cache.address}
-        )
+        stores = {"databaseAddress": self.own_database, "cacheAddress": self.own_cache}
+        addresses = {key: store.address for key, store in stores.items() if store}
+        self.register_outputs({"vpcId": self.network.vpc_id, **addresses})
+
+    @property
+    def database(self) -> Database:
+        """The stack's own."""
+        assert self.own_database is not None, "a database that is given is none of the stack's parts"
+        return self.own_database
+
+    @property
+    def cache(self) -> Cache:
+        """The stack's own."""
+        assert self.own_cache is not None, "a cache that is given is none of the stack's parts"
+        return self.own_cache
 
     def _network(self) -> Network:
         settings = self._args.settings
@@ -107,6 +121,7 @@ class Foundation(pulumi.ComponentResource):
                 vpc_id=self.network.vpc_id,
                 lnd_cidrs=self._args.settings.lnd_cidrs if address else (),
                 lnd_port=address[1] if address else 8080,
+                stores=tuple(store for store in STORES if store not in self._args.settings.given_parts),
                 tags=self._args.tags,
             ),
             self._child,
@@ -137,6 +152,8 @@ class Foundation(pulumi.ComponentResource):
 
     def _cache(self) -> Cache:
         settings = self._args.settings
+        token = random.RandomBytes(f"{self._name}-redis-token", length=32, opts=self._child)
+        self._first_token = pulumi.Output.secret(token.hex)
         return Cache(
             f"{self._name}-cache",
             CacheArgs(
@@ -145,7 +162,7 @@ class Foundation(pulumi.ComponentResource):
                 security_group_id=self.security_groups.cache_id,
                 kms_key_arn=self.keys.data_key_arn,
                 log_key_arn=self.keys.operations_key_arn,
-                auth_token=self.auth_token,
+                auth_token=self._first_token,
                 node_type=settings.cache_node_type,
                 replicas=settings.cache_replicas,
                 log_retention_days=settings.log_retention_days,
@@ -176,14 +193,8 @@ class Foundation(pulumi.ComponentResource):
                 log_key_arn=self.keys.operations_key_arn,
                 issued=settings.generated,
                 issued_values={key: issued[key] for key in issued.names()},
-                database_address=self.database.address,
-                database_port=self.database.port,
-                database_name=self.database.database_name,
-                master_secret_arn=self.database.master_secret_arn,
-                cache_address=self.cache.address,
-                cache_port=self.cache.port,
-                replication_group_id=self.cache.replication_group_id,
-                auth_token=self.auth_token,
+                database=self._logins(),
+                cache=self._cache_token(),
                 function_subnet_ids=self.network.private_subnet_ids,
                 function_security_group_id=self.security_groups.function_id,
                 rotation_days=settings.secret_rotation_days,
@@ -194,6 +205,26 @@ class Foundation(pulumi.ComponentResource):
                 tags=self._args.tags,
             ),
             pulumi.ResourceOptions(parent=parent),
+        )
+
+    def _logins(self) -> DatabaseLogins | None:
+        if self.own_database is None:
+            return None
+        return DatabaseLogins(
+            address=self.own_database.address,
+            port=self.own_database.port,
+            name=self.own_database.database_name,
+            master_secret_arn=self.own_database.master_secret_arn,
+        )
+
+    def _cache_token(self) -> CacheToken | None:
+        if self.own_cache is None:
+            return None
+        return CacheToken(
+            address=self.own_cache.address,
+            port=self.own_cache.port,
+            replication_group_id=self.own_cache.replication_group_id,
+            first=self._first_token,
         )
 
     def guard_secrets(
@@ -225,10 +256,11 @@ class Foundation(pulumi.ComponentResource):
             )
             for key, arn in secrets.arns.items()
         }
-        guarded["master"] = GuardedSecret(
-            arn=self.database.master_secret_arn,
-            readers=[service_linked_role(settings.account_id), secrets.master_reader_arn],
-        )
+        if secrets.master_reader_arn is not None:
+            guarded["master"] = GuardedSecret(
+                arn=self.database.master_secret_arn,
+                readers=[service_linked_role(settings.account_id), secrets.master_reader_arn],
+            )
         return SecretPolicies(
             name,
             SecretPoliciesArgs(secrets=guarded, administrators=settings.secret_administrators),

@@ -3,7 +3,7 @@
 - signing keys: of session tokens, the pepper of API keys, the bootstrap admin key, made here;
 - the logins of the database's three roles, and the Redis AUTH token, as URLs the service takes;
 - the secret of invoices' preimages, which a person rotates while no payment is under way;
-- the credentials that others issue, each in a secret of its own.
+- the credentials that others issue, each in a secret of its own; the URLs of a given database and cache are among them.
 
 A role of the service gets references (`<ARN>:<JSON key>::`), by `web_variables`, `worker_variables` and
 `migrate_variables`; no value of a secret is in a task definition.
@@ -24,10 +24,41 @@ from components.arguments import ArgumentError
 from components.aws.policy_documents import allow
 from components.aws.rotation import Kind, RotationFunction, RotationFunctionArgs
 from components.settings import Generated
+from components.settings.secrets import GIVEN_URLS, GivenPart
 from components.tags import check_tags, named
 
 DATABASE_ROLES = ("owner", "app", "reader")
 SIGNING_KEYS = ("jwt", "api-key-pepper", "bootstrap-admin-key")
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatabaseLogins:
+    """Where the logins log in that are made and rotated here.
+
+    Attributes:
+        address, port, name: of the database.
+        master_secret_arn: the database's master, as RDS keeps it; makes the roles.
+    """
+
+    address: pulumi.Input[str]
+    port: int
+    name: str
+    master_secret_arn: pulumi.Input[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class CacheToken:
+    """What the AUTH token opens that is rotated here.
+
+    Attributes:
+        address, port, replication_group_id: of the cache.
+        first: the token the cache was made with.
+    """
+
+    address: pulumi.Input[str]
+    port: int
+    replication_group_id: pulumi.Input[str]
+    first: pulumi.Input[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,10 +72,7 @@ class StackSecretsArgs:
         log_key_arn: the key of the functions' log groups.
         issued: which credentials others issue, and to which roles each goes.
         issued_values: their values by config key, as secret outputs.
-        database_address, database_port, database_name: where the logins log in.
-        master_secret_arn: the database's master, as RDS keeps it; makes the roles.
-        cache_address, cache_port, replication_group_id: what the AUTH token opens.
-        auth_token: the first one, as the cache was made with.
+        database, cache: the stack's own; None for one that is given, whose URLs are among `issued`.
         function_subnet_ids, function_security_group_id: where functions that reach database and cache run.
         rotation_days, issued_rotation_days: between rotations of ours, and of what others issue.
         recovery_days: how long a deleted secret can be brought back, 7 to 30; 0 for a stack that is only tried.
@@ -60,14 +88,8 @@ class StackSecretsArgs:
     log_key_arn: pulumi.Input[str]
     issued: Sequence[Generated]
     issued_values: Mapping[str, pulumi.Input[str]]
-    database_address: pulumi.Input[str]
-    database_port: int
-    database_name: str
-    master_secret_arn: pulumi.Input[str]
-    cache_address: pulumi.Input[str]
-    cache_port: int
-    replication_group_id: pulumi.Input[str]
-    auth_token: pulumi.Input[str]
+    database: DatabaseLogins | None
+    cache: CacheToken | None
     function_subnet_ids: Sequence[pulumi.Input[str]]
     function_security_group_id: pulumi.Input[str]
     rotation_days: int = 30
@@ -82,6 +104,12 @@ class StackSecretsArgs:
         if missing:
             fix = "Give a value of each that `issued` names."
             raise ArgumentError("StackSecretsArgs", "issued_values", f"misses {', '.join(missing)}", fix)
+        keys = {value.key for value in self.issued}
+        parts: dict[GivenPart, object] = {"database": self.database, "cache": self.cache}
+        for part, own in parts.items():
+            if bool(own) == keys.issuperset(value.key for value in GIVEN_URLS[part]):
+                fix = "Give either the stack's own, or its URLs in `issued`."
+                raise ArgumentError("StackSecretsArgs", part, "is both the stack's own and given, or neither", fix)
         if self.recovery_days != 0 and not 7 <= self.recovery_days <= 30:
             fix = "Use 7 to 30 days, or 0 for a stack that is only tried."
             raise ArgumentError("StackSecretsArgs", "recovery_days", f"is {self.recovery_days}", fix)
@@ -93,8 +121,8 @@ class StackSecrets(pulumi.ComponentResource):
 
     Attributes:
         arns: of all, by short name.
-        rotation_role_arns: of the function that rotates each, by short name; `master_reader_arn`, of the one that reads
-            the database's master secret.
+        rotation_role_arns: of the function that rotates each, by short name.
+        master_reader_arn: of the one that reads the database's master secret; None when the database is given.
         injected_arns: of those that some role of the service is given, which alone the service's platform may read.
         web_variables, worker_variables, migrate_variables: references by the variables of each role.
     """
@@ -107,14 +135,16 @@ class StackSecrets(pulumi.ComponentResource):
         self.rotation_role_arns: dict[str, pulumi.Output[str]] = {}
         self._injected: set[str] = set()
         self._signing_keys()
-        self._redis()
-        self._database_logins()
+        if args.cache:
+            self._redis(args.cache)
+        if args.database:
+            self._database_logins(args.database)
         self._issued()
         self._rotate()
-        self.master_reader_arn = self.rotation_role_arns["database-owner"]
+        self.master_reader_arn = self.rotation_role_arns.get("database-owner")
         self.web_variables = self._shared() | self._signing() | self._issued_to("web")
         self.worker_variables = self._shared() | self._issued_to("worker")
-        self.migrate_variables = {"DATABASE_OWNER_URL": self._reference("database-owner", "url")}
+        self.migrate_variables = self._migrating() | self._issued_to("migrate")
         self.injected_arns = [arn for key, arn in self.arns.items() if key in self._injected]
         self.register_outputs({"arns": self.arns})
 
@@ -153,32 +183,28 @@ class StackSecrets(pulumi.ComponentResource):
         invoices = {"value": self._random("invoice-secret")}
         self._secret("invoice-secret", "Derives the preimages of Lightning invoices", invoices)
 
-    def _redis(self) -> None:
-        args = self._args
+    def _redis(self, cache: CacheToken) -> None:
         value = {
-            "token": args.auth_token,
-            "host": args.cache_address,
-            "port": str(args.cache_port),
-            "replication_group_id": args.replication_group_id,
-            "url": pulumi.Output.format(
-                "rediss://:{0}@{1}:{2}/0", args.auth_token, args.cache_address, args.cache_port
-            ),
+            "token": cache.first,
+            "host": cache.address,
+            "port": str(cache.port),
+            "replication_group_id": cache.replication_group_id,
+            "url": pulumi.Output.format("rediss://:{0}@{1}:{2}/0", cache.first, cache.address, cache.port),
         }
         self._secret("redis", "AUTH token of Redis, and the URL with it", value)
 
-    def _database_logins(self) -> None:
+    def _database_logins(self, database: DatabaseLogins) -> None:
         """The first values log in nowhere: the first rotation, at once, makes the roles and the real passwords."""
-        args = self._args
         for role in DATABASE_ROLES:
             username, password = f"payments_{role}_b", self._random(f"database-{role}")
-            place = pulumi.Output.format("{0}:{1}/{2}", args.database_address, args.database_port, args.database_name)
+            place = pulumi.Output.format("{0}:{1}/{2}", database.address, database.port, database.name)
             value = {
                 "role": f"payments_{role}",
                 "username": username,
                 "password": password,
-                "host": args.database_address,
-                "port": str(args.database_port),
-                "dbname": args.database_name,
+                "host": database.address,
+                "port": str(database.port),
+                "dbname": database.name,
                 "url": pulumi.Output.format("postgresql://{0}:{1}@{2}?sslmode=require", username, password, place),
             }
             self._secret(f"database-{role}", f"Login of the role payments_{role}", value)
@@ -191,34 +217,46 @@ class StackSecrets(pulumi.ComponentResource):
 
     def _rotate(self) -> None:
         args = self._args
+        others = ["invoice-secret", *(kebab(value.key) for value in args.issued)]
+        self._function(Kind.SIGNING_KEY, SIGNING_KEYS, args.rotation_days)
+        if args.cache:
+            self._rotate_token(args.cache)
+        if args.database:
+            self._rotate_logins(args.database)
+        self._function(Kind.ISSUED, others, args.issued_rotation_days)
+
+    def _rotate_token(self, cache: CacheToken) -> None:
+        args = self._args
         group = pulumi.Output.format(
-            "arn:aws:elasticache:{0}:{1}:replicationgroup:{2}", args.region, args.account_id, args.replication_group_id
+            "arn:aws:elasticache:{0}:{1}:replicationgroup:{2}", args.region, args.account_id, cache.replication_group_id
         )
-        use_master = [
-            allow("ReadMaster", ["secretsmanager:GetSecretValue"], [args.master_secret_arn]),
-            allow("DecryptMaster", ["kms:Decrypt"], [args.data_key_arn]),
-        ]
         set_token = allow(
             "SetToken", ["elasticache:ModifyReplicationGroup", "elasticache:DescribeReplicationGroups"], [group]
         )
-        inside: dict[str, Any] = {
-            "subnet_ids": args.function_subnet_ids,
-            "security_group_id": args.function_security_group_id,
-        }
-        logins = [f"database-{role}" for role in DATABASE_ROLES]
-        others = ["invoice-secret", *(kebab(value.key) for value in args.issued)]
-        self._function(Kind.SIGNING_KEY, SIGNING_KEYS, args.rotation_days)
-        self._function(Kind.REDIS_TOKEN, ["redis"], args.rotation_days, statements=[set_token], **inside)
+        self._function(Kind.REDIS_TOKEN, ["redis"], args.rotation_days, statements=[set_token], **self._inside())
+
+    def _rotate_logins(self, database: DatabaseLogins) -> None:
+        args = self._args
+        use_master = [
+            allow("ReadMaster", ["secretsmanager:GetSecretValue"], [database.master_secret_arn]),
+            allow("DecryptMaster", ["kms:Decrypt"], [args.data_key_arn]),
+        ]
         self._function(
             Kind.DATABASE_LOGIN,
-            logins,
+            [f"database-{role}" for role in DATABASE_ROLES],
             args.rotation_days,
             rotate_immediately=True,
             statements=use_master,
-            environment={"MASTER_SECRET_ARN": args.master_secret_arn},
-            **inside,
+            environment={"MASTER_SECRET_ARN": database.master_secret_arn},
+            **self._inside(),
         )
-        self._function(Kind.ISSUED, others, args.issued_rotation_days)
+
+    def _inside(self) -> dict[str, Any]:
+        """Where a function runs that reaches the database or the cache."""
+        return {
+            "subnet_ids": self._args.function_subnet_ids,
+            "security_group_id": self._args.function_security_group_id,
+        }
 
     def _function(self, kind: Kind, keys: Sequence[str], days: int, **more: Any) -> None:
         args = self._args
@@ -249,14 +287,18 @@ class StackSecrets(pulumi.ComponentResource):
         return pulumi.Output.concat(self.arns[key], f":{json_key}::")
 
     def _shared(self) -> dict[str, pulumi.Output[str]]:
+        own = {"DATABASE_URL": "database-app"} if self._args.database else {}
+        own |= {"REDIS_URL": "redis"} if self._args.cache else {}
         return {
-            "DATABASE_URL": self._reference("database-app", "url"),
-            "REDIS_URL": self._reference("redis", "url"),
+            **{variable: self._reference(key, "url") for variable, key in own.items()},
             "INVOICE_SECRET": self._reference("invoice-secret", "value"),
             "API_KEY_PEPPER": self._reference("api-key-pepper", "current"),
             "API_KEY_PEPPER_PREVIOUS": self._reference("api-key-pepper", "previous"),
             "API_KEY_PEPPER_VERSION": self._reference("api-key-pepper", "version"),
         }
+
+    def _migrating(self) -> dict[str, pulumi.Output[str]]:
+        return {"DATABASE_OWNER_URL": self._reference("database-owner", "url")} if self._args.database else {}
 
     def _signing(self) -> dict[str, pulumi.Output[str]]:
         return {

@@ -21,6 +21,7 @@ from components.tags import check_tags, named
 
 POSTGRES_PORT, REDIS_PORT, HTTPS_PORT = 5432, 6379, 443
 WORLD = "0.0.0.0/0"
+STORES = {"database": ("PostgreSQL", POSTGRES_PORT), "cache": ("Redis", REDIS_PORT)}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,6 +33,7 @@ class SecurityGroupsArgs:
         service_port: port that tasks listen on.
         lnd_cidrs: address ranges of LND; without any, tasks leave on 443 alone.
         lnd_port: port of LND's REST interface.
+        stores: which of database and cache are the stack's own; one that is given has no group here.
         tags: the required tags, and more.
     """
 
@@ -39,6 +41,7 @@ class SecurityGroupsArgs:
     service_port: int = 3001
     lnd_cidrs: tuple[str, ...] = ()
     lnd_port: int = 8080
+    stores: tuple[str, ...] = tuple(STORES)
     tags: Mapping[str, str]
 
     def __post_init__(self) -> None:
@@ -65,15 +68,18 @@ class SecurityGroups(pulumi.ComponentResource):
         self._name, self._args = name, args
         self.load_balancer_id = self._group("load-balancer", "Load balancer, open to the world on 443")
         self.task_id = self._group("task", "Tasks of the payment service")
-        self.database_id = self._group("database", "PostgreSQL, for tasks and rotation functions")
-        self.cache_id = self._group("cache", "Redis, for tasks and rotation functions")
+        stores = {store: STORES[store] for store in args.stores}
+        self._stores = {
+            store: self._group(store, f"{server}, for tasks and rotation functions")
+            for store, (server, _) in stores.items()
+        }
         self.function_id = self._group("function", "Rotation functions, which nothing calls by network")
 
         self._ingress("load-balancer-world", self.load_balancer_id, HTTPS_PORT, cidr=WORLD)
         self._pass("load-balancer-task", self.load_balancer_id, self.task_id, args.service_port)
         for source, group_id in (("task", self.task_id), ("function", self.function_id)):
-            self._pass(f"{source}-database", group_id, self.database_id, POSTGRES_PORT)
-            self._pass(f"{source}-cache", group_id, self.cache_id, REDIS_PORT)
+            for store, (_, port) in stores.items():
+                self._pass(f"{source}-{store}", group_id, self._stores[store], port)
             self._egress(f"{source}-https", group_id, HTTPS_PORT, cidr=WORLD)
         for index, cidr in enumerate(args.lnd_cidrs):
             self._egress(f"task-lnd-{index}", self.task_id, args.lnd_port, cidr=cidr)
@@ -81,11 +87,20 @@ class SecurityGroups(pulumi.ComponentResource):
             {
                 "loadBalancerId": self.load_balancer_id,
                 "taskId": self.task_id,
-                "databaseId": self.database_id,
-                "cacheId": self.cache_id,
+                **{f"{store}Id": group_id for store, group_id in self._stores.items()},
                 "functionId": self.function_id,
             }
         )
+
+    @property
+    def database_id(self) -> pulumi.Output[str]:
+        """Of the stack's own database."""
+        return self._stores["database"]
+
+    @property
+    def cache_id(self) -> pulumi.Output[str]:
+        """Of the stack's own cache."""
+        return self._stores["cache"]
 
     def _group(self, suffix: str, description: str) -> pulumi.Output[str]:
         group = aws.ec2.SecurityGroup(

@@ -1,12 +1,12 @@
 """The whole platform on Kubernetes (`railyard:kubernetes:KubernetesPlatform`), composed from the settings:
 
-- the foundation in AWS: keys, network, database, cache, registry; the image; the secrets with their rotation;
+- the foundation in AWS: keys, network, registry, database and cache; the image; the secrets with their rotation;
 - an EKS cluster of the stack's own, or the context of one that exists;
 - the application in it; the audit archive; database backups with restore tests, and a budget;
 - the alarms of what Prometheus does not see: the database, the cache and the backups.
 
-Database and cache that are given by URL need no platform: `Application` takes where they are and where the URLs are
-kept.
+A database or a cache can be given by URL instead (`railyard:database: given`): then it is not made, watched or backed
+up here, its URLs are secrets that others issued, and pods reach it at the addresses the settings name (`stores.py`).
 """
 
 from __future__ import annotations
@@ -17,16 +17,11 @@ from pathlib import Path
 from typing import Any
 
 import pulumi
-import pulumi_aws as aws
 import pulumi_kubernetes as kubernetes
 
-from components.aws.alarm_table import Subject
-from components.aws.alarms import DataAlarms, DataAlarmsArgs
 from components.aws.audit_archive import AuditArchive, AuditArchiveArgs
-from components.aws.backups import Backups, BackupsArgs
 from components.aws.budget import Budget, BudgetArgs
 from components.aws.channel_backups import ChannelBackups, ChannelBackupsArgs
-from components.aws.database_events import DatabaseEvents, DatabaseEventsArgs
 from components.aws.foundation import Foundation, FoundationArgs
 from components.aws.notifications import Notifications, NotificationsArgs
 from components.aws.policy_documents import Statement
@@ -39,10 +34,10 @@ from components.kubernetes.network_policy import Destination
 from components.kubernetes.pods import Resources
 from components.kubernetes.roles import AccountRole, AccountRoleArgs
 from components.kubernetes.secrets import Remote
+from components.kubernetes.stores import Stores
 from components.release import release_id
 from components.service_variables import service_variables
 from components.settings import Rail, Secrets, Settings
-from components.settings.pool import connection_limit
 
 SECRETS_ACCOUNT, WORKER_ACCOUNT, AUDITOR_ACCOUNT = "payments-secrets", "payments-worker", "payments-auditor"
 MILLICORES_A_UNIT = 1000 / 1024
@@ -87,6 +82,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self._child = pulumi.ResourceOptions(parent=self)
         self.release = release_id(args.checkout / "app")
         self.foundation = Foundation(name, FoundationArgs(settings=args.settings, tags=args.tags), self._child)
+        self.stores = Stores(
+            name=name, settings=args.settings, foundation=self.foundation, tags=args.tags, child=self._child
+        )
         registry = self.foundation.registry
         self.image = Image(
             f"{name}-image",
@@ -97,7 +95,9 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self.secrets = self.foundation.stack_secrets(name, args.secrets, [self.notifications.critical_arn], self)
         slack = self._slack()
         self.cluster = None if args.settings.existing_cluster else self._cluster()
-        self._let_nodes_in()
+        self.stores.let_nodes_in(
+            self.cluster.security_group_id if self.cluster else args.settings.kubernetes_node_group_id
+        )
         self._secret_role_arn = self._secret_role()
         self.foundation.guard_secrets(
             f"{name}-guard", self.secrets, self._secret_role_arn, {"slack-webhook-url": [slack.role_arn]}, self
@@ -105,7 +105,8 @@ class KubernetesPlatform(pulumi.ComponentResource):
         self.archive = self._archive()
         self.channel_backups = self._channel_backups()
         self.application = self._application()
-        self._keep()
+        self.stores.keep(self.notifications)
+        self._budget()
         self.outputs = self._outputs()
         self.register_outputs({"url": self.application.url})
 
@@ -159,26 +160,6 @@ class KubernetesPlatform(pulumi.ComponentResource):
             ),
             self._child,
         )
-
-    def _let_nodes_in(self) -> None:
-        """Database and cache know the tasks' security group already; pods come from their nodes'."""
-        groups = self.foundation.security_groups
-        nodes = self.cluster.security_group_id if self.cluster else self._args.settings.kubernetes_node_group_id
-        for part, group, port in (
-            ("database", groups.database_id, self.foundation.database.port),
-            ("cache", groups.cache_id, self.foundation.cache.port),
-        ):
-            aws.vpc.SecurityGroupIngressRule(
-                f"{self._name}-nodes-{part}",
-                security_group_id=group,
-                description=f"In: pods to the {part}",
-                ip_protocol="tcp",
-                from_port=port,
-                to_port=port,
-                referenced_security_group_id=nodes,
-                tags=dict(self._args.tags),
-                opts=self._child,
-            )
 
     def _archive(self) -> AuditArchive:
         settings = self._args.settings
@@ -266,7 +247,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
         return connection(f"{self._name}-kubernetes", self._args.settings, self.cluster, self)
 
     def _application(self) -> Application:
-        args, settings, network = self._args, self._args.settings, self.foundation.network
+        args, settings = self._args, self._args.settings
         lnd = settings.lnd_address
         lightning = Destination(cidrs=settings.lnd_cidrs, port=lnd[1]) if lnd and settings.lnd_cidrs else None
         return Application(
@@ -287,8 +268,8 @@ class KubernetesPlatform(pulumi.ComponentResource):
                 web_secrets=remotes(self.secrets.web_variables),
                 worker_secrets=remotes(self.secrets.worker_variables),
                 migration_secrets=remotes(self.secrets.migrate_variables),
-                database=Destination(cidrs=network.data_cidrs, port=self.foundation.database.port),
-                cache=Destination(cidrs=network.data_cidrs, port=self.foundation.cache.port),
+                database=self.stores.database_place(),
+                cache=self.stores.cache_place(),
                 lightning=lightning,
                 hostname=settings.domain_name,
                 gateway_class=settings.gateway_class,
@@ -314,52 +295,8 @@ class KubernetesPlatform(pulumi.ComponentResource):
             ),
         )
 
-    def _watch(self) -> DataAlarms:
-        """What RDS, ElastiCache and AWS Backup tell of themselves, and CloudWatch alone."""
-        args, settings, foundation = self._args, self._args.settings, self.foundation
-        return DataAlarms(
-            self._name,
-            DataAlarmsArgs(
-                subject=Subject(
-                    rails=(),
-                    database_storage_gib=settings.database_storage_gb,
-                    database_maximum_connections=connection_limit(settings.database_instance_class),
-                ),
-                database=foundation.database.identifier,
-                # The primary's at the start; after a failover the other node is as telling.
-                cache_cluster=pulumi.Output.concat(foundation.cache.replication_group_id, "-001"),
-                warn_topic_arn=self.notifications.warn_arn,
-                critical_topic_arn=self.notifications.critical_arn,
-                tags=args.tags,
-            ),
-            self._child,
-        )
-
-    def _keep(self) -> None:
-        args, settings, foundation = self._args, self._args.settings, self.foundation
-        self.alarms = self._watch()
-        Backups(
-            f"{self._name}-backups",
-            BackupsArgs(
-                account_id=settings.account_id,
-                region=settings.region,
-                database_arn=foundation.database.arn,
-                kms_key_arn=foundation.keys.data_key_arn,
-                topic_arn=self.notifications.critical_arn,
-                subnet_group_name=foundation.database.subnet_group_name,
-                security_group_id=foundation.security_groups.database_id,
-                lock=settings.deletion_protection,
-                tags=args.tags,
-            ),
-            self._child,
-        )
-        DatabaseEvents(
-            f"{self._name}-database-events",
-            DatabaseEventsArgs(
-                identifier=foundation.database.identifier, topic_arn=self.notifications.warn_arn, tags=args.tags
-            ),
-            self._child,
-        )
+    def _budget(self) -> None:
+        args, settings = self._args, self._args.settings
         Budget(
             f"{self._name}-budget",
             BudgetArgs(
@@ -380,8 +317,7 @@ class KubernetesPlatform(pulumi.ComponentResource):
             "url": self.application.url,
             "vpcId": foundation.network.vpc_id,
             "image": self.image.digest_reference,
-            "databaseIdentifier": foundation.database.identifier,
-            "cacheId": foundation.cache.replication_group_id,
+            **self.stores.outputs(),
             "archiveBucket": self.archive.bucket,
             "namespace": self.application.namespace.name,
             "alarmTopics": {"warn": self.notifications.warn_arn, "critical": self.notifications.critical_arn},

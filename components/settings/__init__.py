@@ -1,8 +1,8 @@
 """The typed settings of a stack: every key with its type, default and meaning, all errors at once, each with its cure.
 
 A file a group: `payments` (the service and its rails), `local`, `cloud` (the AWS account), `service` (size, pools,
-names), `watching` (alarms, budget, records), `kubernetes`; `secrets` lists what a platform needs and how it is made.
-Imports neither pulumi nor any other room.
+names), `watching` (alarms, budget, records), `kubernetes`, `given` (database and cache by URL);
+`secrets` lists what a platform needs and how it is made. Imports neither pulumi nor any other room.
 """
 
 from components.settings.description import describe

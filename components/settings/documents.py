@@ -8,11 +8,12 @@ from typing import Any
 
 from components.settings.cloud import CloudSettings
 from components.settings.description import describe, kind_of
+from components.settings.given import GivenSettings
 from components.settings.kubernetes import KubernetesSettings
 from components.settings.local import LocalSettings
 from components.settings.model import Model
 from components.settings.payments import RAIL_NETWORKS, PaymentSettings
-from components.settings.secrets import GENERATED, ISSUED_BY_ALERTING, ISSUED_BY_RAIL, Generated
+from components.settings.secrets import GENERATED, GIVEN_URLS, ISSUED_BY_ALERTING, ISSUED_BY_RAIL, Generated
 from components.settings.sentences import facts_of
 from components.settings.service import ServiceSettings
 from components.settings.stack import Settings
@@ -26,6 +27,7 @@ _GROUPS: tuple[tuple[str, type[Model]], ...] = (
     ("The AWS account", CloudSettings),
     ("Watching", WatchingSettings),
     ("Kubernetes alone", KubernetesSettings),
+    ("A given database and cache, on Kubernetes alone", GivenSettings),
     ("Local alone", LocalSettings),
 )
 # A local stack's solanaPayTo is generated, so it has no default; ports are a map; the region is the provider's key.
@@ -121,4 +123,7 @@ def _secrets() -> list[str]:
     ]
     for rail, values in ISSUED_BY_RAIL.items():
         lines += ["", f"For the rail {rail.value}:", *head, *table(values)]
-    return [*lines, "", "For alarms, always:", *head, *table(ISSUED_BY_ALERTING)]
+    lines += ["", "For alarms, always:", *head, *table(ISSUED_BY_ALERTING)]
+    for part, values in GIVEN_URLS.items():
+        lines += ["", f"For a {part} that is given, on Kubernetes:", *head, *table(values)]
+    return lines

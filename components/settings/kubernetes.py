@@ -119,8 +119,13 @@ class KubernetesSettings(Model):
         return "railyard:kubernetesKubeconfig" if self.kubernetes_kubeconfig else ""
 
 
-def problems_of_kubernetes(settings: KubernetesSettings) -> list[Problem]:
-    """What is wrong between the cluster's settings that are each right."""
+def problems_of_kubernetes(settings: KubernetesSettings, *, lets_nodes_in: bool = True) -> list[Problem]:
+    """What is wrong between the cluster's settings that are each right.
+
+    Args:
+        settings: of the cluster.
+        lets_nodes_in: whether the stack makes a database or a cache, which has to know the nodes.
+    """
     problems = []
     if settings.min_nodes > settings.max_nodes:
         problems.append(
@@ -133,7 +138,7 @@ def problems_of_kubernetes(settings: KubernetesSettings) -> list[Problem]:
         "kubernetesAuditorRoleArn": settings.kubernetes_auditor_role_arn,
     }
     for key, value in needed.items():
-        if settings.existing_cluster and not value:
+        if settings.existing_cluster and not value and (lets_nodes_in or key != "kubernetesNodeGroupId"):
             problems.append(problem(key, f"is missing, and {settings.existing_cluster} names a cluster that exists"))
         if value and not settings.existing_cluster:
             what = "is of an existing cluster, and neither railyard:kubernetesContext names one nor a kubeconfig"

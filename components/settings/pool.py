@@ -1,8 +1,8 @@
 """Whether the database takes all connections that the tasks may open: pool x tasks x deployment %, standby included.
 
-The limit is RDS's own formula for PostgreSQL, LEAST(DBInstanceClassMemory / 9531392, 5000). DBInstanceClassMemory is
-the class's memory less what RDS keeps for itself; a 4 GiB class was reported with 413 (facts.md 2c, trap 10), so a
-tenth is taken off.
+The limit of a database that is given is a setting. RDS's is its own formula for PostgreSQL,
+LEAST(DBInstanceClassMemory / 9531392, 5000). DBInstanceClassMemory is the class's memory less what RDS keeps for
+itself; a 4 GiB class was reported with 413 (facts.md 2c, trap 10), so a tenth is taken off.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 
 from components.settings.cloud import CloudSettings
+from components.settings.given import GivenSettings
 from components.settings.problems import Problem, problem
 from components.settings.service import ServiceSettings
 
@@ -54,14 +55,15 @@ def most_connections(service: ServiceSettings) -> int:
     return (main + standby) * service.database_pool_size
 
 
-def problems_of_pools(service: ServiceSettings, cloud: CloudSettings) -> list[Problem]:
+def problems_of_pools(service: ServiceSettings, cloud: CloudSettings, given: GivenSettings) -> list[Problem]:
     """Whether the pools fit, and the tasks' counts each other."""
     problems = []
     if service.min_tasks > service.max_tasks:
         problems.append(
             problem("minTasks", f"is {service.min_tasks}, more than railyard:maxTasks, which is {service.max_tasks}")
         )
-    if cloud.database_instance_class not in CLASS_MEMORY_GIB:
+    is_given = "database" in given.given_parts
+    if not is_given and cloud.database_instance_class not in CLASS_MEMORY_GIB:
         known = ", ".join(sorted({name.rsplit(".", 1)[0] for name in CLASS_MEMORY_GIB}))
         return [
             *problems,
@@ -72,7 +74,13 @@ def problems_of_pools(service: ServiceSettings, cloud: CloudSettings) -> list[Pr
                 "db.m7g.large",
             ),
         ]
-    limit = connection_limit(cloud.database_instance_class) - RESERVED_CONNECTIONS
+    if is_given:
+        limit = given.database_max_connections
+        whose, larger = "the given database", "raise the server's max_connections and railyard:databaseMaxConnections"
+    else:
+        limit = connection_limit(cloud.database_instance_class)
+        whose, larger = cloud.database_instance_class, "choose a larger railyard:databaseInstanceClass"
+    limit -= RESERVED_CONNECTIONS
     wanted = most_connections(service)
     if wanted > limit:
         problems.append(
@@ -81,9 +89,9 @@ def problems_of_pools(service: ServiceSettings, cloud: CloudSettings) -> list[Pr
                 f"is {service.database_pool_size}, so that up to {wanted} connections are opened "
                 f"(({service.max_tasks} web + {service.worker_tasks} worker tasks) x "
                 f"{service.deployment_maximum_percent} % of a deployment, and the standby as large), while "
-                f"{cloud.database_instance_class} has {limit} for tasks",
+                f"{whose} has {limit} for tasks",
                 "Lower railyard:databasePoolSize, railyard:maxTasks, railyard:workerTasks or "
-                "railyard:deploymentMaximumPercent, or choose a larger railyard:databaseInstanceClass.",
+                f"railyard:deploymentMaximumPercent, or {larger}.",
             )
         )
     return problems

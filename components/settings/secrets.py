@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 from components.settings.payments import Rail
 
@@ -43,7 +43,7 @@ class Generated:
         kind: how it is made.
         description: what it is for.
         prefix: what a value of kind PREFIXED_HEX begins with; an address of a host that does not exist, a key's kind.
-        roles: those of the service that are given it, on a cloud's platform: web, worker.
+        roles: those of the service that are given it, on a cloud's platform: web, worker, migrate.
     """
 
     key: str
@@ -137,23 +137,60 @@ ISSUED_BY_ALERTING: tuple[Generated, ...] = (
     ),
 )
 
+GivenPart = Literal["database", "cache"]
+# An emulated stack's are of hosts that do not exist, with TLS as the real ones.
+GIVEN_URLS: dict[GivenPart, tuple[Generated, ...]] = {
+    "database": (
+        Generated(
+            "databaseUrl",
+            _PREFIXED,
+            "URL of a given database for payments_app, with sslmode=require or stricter",
+            "postgresql://payments_app:emulated@database.invalid:{port}/payments?sslmode=require&application_name=",
+        ),
+        Generated(
+            "databaseOwnerUrl",
+            _PREFIXED,
+            "URL of a given database for payments_owner, who migrates, with sslmode=require or stricter",
+            "postgresql://payments_owner:emulated@database.invalid:{port}/payments?sslmode=require&application_name=",
+            roles=("migrate",),
+        ),
+    ),
+    "cache": (
+        Generated(
+            "redisUrl",
+            _PREFIXED,
+            "URL of a given cache, rediss://...",
+            "rediss://:emulated@cache.invalid:{port}/0?client_name=",
+        ),
+    ),
+}
+"""The URLs of a database and a cache that somebody else runs."""
 
-def generated_for(platform: str, rails: Iterable[Rail] = ()) -> tuple[Generated, ...]:
+
+def generated_for(
+    platform: str, rails: Iterable[Rail] = (), given: Mapping[GivenPart, int] | None = None
+) -> tuple[Generated, ...]:
     """The config values that a stack needs and that nobody has to choose: all of a local stack's, and what others
     issue to a cloud's.
 
     Args:
         platform: local, ecs or kubernetes.
         rails: those of the settings; of no meaning on the local platform.
+        given: of database and cache those that somebody else runs, with their ports.
     """
     if platform == "local":
         return GENERATED
     of_rails = [value for rail in Rail if rail in set(rails) for value in ISSUED_BY_RAIL.get(rail, ())]
-    return (*of_rails, *ISSUED_BY_ALERTING)
+    urls = [
+        replace(value, prefix=value.prefix.format(port=port))
+        for part, port in (given or {}).items()
+        for value in GIVEN_URLS[part]
+    ]
+    return (*of_rails, *ISSUED_BY_ALERTING, *urls)
 
 
 def _every_secret_key() -> frozenset[str]:
-    groups = (SECRETS, *ISSUED_BY_RAIL.values(), ISSUED_BY_ALERTING)
+    groups = (SECRETS, *ISSUED_BY_RAIL.values(), ISSUED_BY_ALERTING, *GIVEN_URLS.values())
     return frozenset(value.key for group in groups for value in group if value.secret)
 
 

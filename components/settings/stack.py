@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any, Literal, Self, TypeVar
 from pydantic import ValidationError
 
 from components.settings.cloud import CloudSettings, is_narrow_range, problems_of_cloud
+from components.settings.given import GivenSettings, problems_of_given, problems_of_urls
 from components.settings.kubernetes import KubernetesSettings, problems_of_kubernetes
 from components.settings.local import LocalSettings, problems_of_ports
 from components.settings.model import setting
 from components.settings.payments import PaymentSettings, other_network, problems_of_payments
 from components.settings.pool import problems_of_pools
 from components.settings.problems import NAMESPACE, Problem, SettingsError, namespaced, problem
-from components.settings.secrets import SECRET_KEYS, Generated, Secrets, generated_for
+from components.settings.secrets import GIVEN_URLS, SECRET_KEYS, Generated, GivenPart, Secrets, generated_for
 from components.settings.sentences import facts_of, fields_by_alias, sentence
 from components.settings.service import ServiceSettings, problems_of_names, problems_of_size
 from components.settings.watching import WatchingSettings
@@ -33,7 +34,15 @@ _KEY = re.compile(r"\b(?:railyard|aws):[A-Za-z]+")
 PLATFORMS = ("local", "ecs", "kubernetes")
 
 
-class Settings(LocalSettings, KubernetesSettings, WatchingSettings, ServiceSettings, CloudSettings, PaymentSettings):
+class Settings(
+    LocalSettings,
+    KubernetesSettings,
+    GivenSettings,
+    WatchingSettings,
+    ServiceSettings,
+    CloudSettings,
+    PaymentSettings,
+):
     """The plain settings of a stack, under `railyard:` in Pulumi.<stack>.yaml."""
 
     platform: Literal["local", "ecs", "kubernetes"] = setting(
@@ -84,14 +93,22 @@ class Settings(LocalSettings, KubernetesSettings, WatchingSettings, ServiceSetti
         needed = settings.generated if settings else generated_for(config.get("platform") or "local", ())
         secret = tuple(value for value in needed if value.secret)
         problems += _problems_of_secrets(config, secret, settings)
+        if settings:
+            urls = {value.key: config.get(value.key) or "" for part in GIVEN_URLS.values() for value in part}
+            problems += problems_of_urls(settings, settings.platform, urls)
         if settings is None or problems:
             raise SettingsError(problems)
         return settings, Secrets({value.key: config.require_secret(value.key) for value in secret})
 
     @property
+    def given_parts(self) -> dict[GivenPart, int]:
+        """Those of database and cache that somebody else runs, with their TCP ports; none but on Kubernetes."""
+        return super().given_parts if self.platform == "kubernetes" else {}
+
+    @property
     def generated(self) -> tuple[Generated, ...]:
         """The config values this stack needs that a local or emulated stack generates."""
-        return generated_for(self.platform, self.rails)
+        return generated_for(self.platform, self.rails, self.given_parts)
 
 
 SettingsType = TypeVar("SettingsType", bound=Settings)
@@ -148,10 +165,11 @@ def _problems_between(settings: Settings) -> list[Problem]:
     if settings.platform == "local":
         return problems + problems_of_ports(settings.ports)
     if settings.platform == "kubernetes":
-        problems += problems_of_kubernetes(settings)
+        problems += problems_of_kubernetes(settings, lets_nodes_in=len(settings.given_parts) < 2)
+        problems += problems_of_given(settings, settings)
     else:
         problems += problems_of_size(settings)
-    problems += problems_of_cloud(settings) + problems_of_pools(settings, settings)
+    problems += problems_of_cloud(settings) + problems_of_pools(settings, settings, settings)
     return problems + _problems_of_lnd(settings) + problems_of_names(settings)
 
 

@@ -14,13 +14,15 @@ from operations.cost.prices import Prices, price_of
 ZONES = 3
 ENDPOINT_SERVICES = 6
 KEYS = 5
-OWN_SECRETS = 8
-"""Three signing keys, the invoices' secret, Redis, and the three logins of the database."""
+SIGNING_SECRETS = 4
+"""Three signing keys and the invoices' secret."""
+DATABASE_LOGINS, CACHE_TOKEN = 3, 1
 MASTER_SECRET = 1
 ALARMS = 72
 """66 that the program declares, and two for each of the three scaling policies, which autoscaling makes."""
-DATA_ALARMS = 12
-"""On Kubernetes, where Prometheus watches the service: of database, cache, backups and functions."""
+FUNCTION_ALARMS, DATABASE_ALARMS, CACHE_ALARMS = 3, 8, 3
+"""On Kubernetes, where Prometheus watches the service: of functions, and of database, cache and what rotates their
+secrets; neither of the two that is given."""
 DASHBOARDS = 2
 FIREWALLS = 1
 FIREWALL_RULES = 6
@@ -86,6 +88,9 @@ def _network(settings: Settings, prices: Prices) -> Iterator[Line]:
 
 
 def _database(settings: Settings, prices: Prices) -> Iterator[Line]:
+    if "database" in settings.given_parts:
+        yield Line("database", "given, and paid by whoever runs it", 0)
+        return
     name = settings.database_instance_class
     hourly = price_of(prices.database_classes, name, "railyard:databaseInstanceClass")
     yield Line("database", f"2 {name} (Multi-AZ)", 2 * prices.hours * hourly)
@@ -98,6 +103,9 @@ def _database(settings: Settings, prices: Prices) -> Iterator[Line]:
 
 
 def _cache(settings: Settings, prices: Prices) -> Iterator[Line]:
+    if "cache" in settings.given_parts:
+        yield Line("cache", "given, and paid by whoever runs it", 0)
+        return
     count, name = 1 + settings.cache_replicas, settings.cache_node_type
     hourly = price_of(prices.cache_nodes, name, "railyard:cacheNodeType")
     yield Line("cache", f"{count} {name}", count * prices.hours * hourly)
@@ -148,7 +156,9 @@ def _front(settings: Settings, prices: Prices) -> Iterator[Line]:
 def _safety(settings: Settings, prices: Prices) -> Iterator[Line]:
     monthly, assumed = prices.monthly, prices.assumed
     yield Line("safety", f"{KEYS} keys", KEYS * monthly["key"])
-    secrets = OWN_SECRETS + MASTER_SECRET + len(settings.generated)
+    own = {"database": DATABASE_LOGINS + MASTER_SECRET, "cache": CACHE_TOKEN}
+    secrets = SIGNING_SECRETS + len(settings.generated)
+    secrets += sum(count for part, count in own.items() if part not in settings.given_parts)
     yield Line("safety", f"{secrets} secrets", secrets * monthly["secret"])
     archive, images = assumed["archive_gigabytes"], assumed["image_gigabytes"]
     yield Line("safety", f"{archive} GB of archive", archive * monthly["archive_gigabyte"], True)
@@ -157,7 +167,9 @@ def _safety(settings: Settings, prices: Prices) -> Iterator[Line]:
 
 def _watching(settings: Settings, prices: Prices) -> Iterator[Line]:
     monthly, assumed = prices.monthly, prices.assumed
-    alarms = DATA_ALARMS if settings.platform == "kubernetes" else ALARMS
+    of_stores = {"database": DATABASE_ALARMS, "cache": CACHE_ALARMS}
+    own = sum(count for part, count in of_stores.items() if part not in settings.given_parts)
+    alarms = FUNCTION_ALARMS + own if settings.platform == "kubernetes" else ALARMS
     yield Line("watching", f"{alarms} alarms", alarms * monthly["alarm"])
     if settings.platform != "kubernetes":
         yield Line("watching", f"{DASHBOARDS} dashboards", DASHBOARDS * monthly["dashboard"])

@@ -19,7 +19,7 @@ from operations.cost.estimate import Line, estimate
 from operations.cost.prices import TABLE, price_of, read_prices
 from operations.errors import OperationError
 from tests.components.aws.declaring import CHECKOUT, TAGS, Declared, declared
-from tests.components.kubernetes.test_kubernetes_platform import EXISTING
+from tests.components.kubernetes.test_kubernetes_platform import EXISTING, GIVEN
 from tests.components.test_settings_of_clouds import committed
 
 STACKS = ("staging", "prod")
@@ -76,9 +76,11 @@ def test_the_quantities_are_those_of_the_program(stack: str) -> None:
     assert abs(declared_alarms - module.ALARMS) <= 10
 
 
-def test_on_kubernetes_the_quantities_are_the_programs_too() -> None:
+@pytest.mark.parametrize("given", [{}, GIVEN])
+def test_on_kubernetes_the_quantities_are_the_programs_too(given: dict[str, Any]) -> None:
     # A cluster that exists has its nodes already.
-    settings = Settings.from_mapping({**committed("staging"), "railyard:platform": "kubernetes", **EXISTING})
+    values = {**committed("staging"), "railyard:platform": "kubernetes", **EXISTING, **given}
+    settings = Settings.from_mapping({key: value for key, value in values.items() if value is not None})
 
     def program() -> None:
         from components.kubernetes.platform import KubernetesPlatform, KubernetesPlatformArgs
@@ -89,7 +91,12 @@ def test_on_kubernetes_the_quantities_are_the_programs_too() -> None:
 
     made = declared(program)
     said = {line.what for line in estimate(settings, read_prices())}
-    assert abs(len(made.of("cloudwatch/metricAlarm:MetricAlarm")) - module.DATA_ALARMS) <= 3
+    assert f"{len(made.of('cloudwatch/metricAlarm:MetricAlarm'))} alarms" in said
+    secrets = (
+        len(made.of("secretsmanager/secret:Secret")) + len(made.of("rds/instance:Instance")) * module.MASTER_SECRET
+    )
+    assert f"{secrets} secrets" in said
+    assert ("given, and paid by whoever runs it" in said) is bool(given)
     assert not made.of("wafv2/webAcl:WebAcl")
     assert not made.of("cloudwatch/dashboard:Dashboard")
     assert not [what for what in said if "firewall" in what or "dashboard" in what or "hosted zone" in what]

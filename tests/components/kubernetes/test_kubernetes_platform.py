@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from components.settings import Secrets, Settings, SettingsError
 from components.settings.secrets import ISSUED_BY_RAIL
 from tests.components.aws.declaring import CHECKOUT, TAGS
 from tests.components.aws.declaring import Declared as DeclaredInAws
-from tests.components.kubernetes.declaring import COMPUTED, Declared
+from tests.components.kubernetes.declaring import COMPUTED, Declared, declared
 from tests.components.kubernetes.properties import NAMES, failing
 
 EXISTING: dict[str, Any] = {
@@ -29,15 +30,29 @@ EXISTING: dict[str, Any] = {
     "railyard:kubernetesWorkerRoleArn": "arn:aws:iam::111122223333:role/payments-worker",
     "railyard:kubernetesAuditorRoleArn": "arn:aws:iam::111122223333:role/payments-auditor",
 }
+GIVEN_DATABASE: dict[str, Any] = {
+    "railyard:database": "given",
+    "railyard:databaseCidrs": ["10.70.1.5/32", "10.70.2.5/32"],
+    "railyard:databasePort": 6432,
+    "railyard:databaseMaxConnections": 500,
+    "railyard:databaseInstanceClass": None,
+}
+GIVEN_CACHE: dict[str, Any] = {
+    "railyard:cache": "given",
+    "railyard:cacheCidrs": ["10.70.3.0/24"],
+    "railyard:cachePort": 6380,
+}
+GIVEN = {**GIVEN_DATABASE, **GIVEN_CACHE}
 # Sizes are the stack's own: staging's are smaller than the guides'.
 OF_SIZE = {"guides_size", "three_replicas", "scales_as_in_the_guides"}
 
 
 def _config(**changes: Any) -> dict[str, Any]:
-    """Plain settings: those of staging, on Kubernetes."""
+    """Plain settings: those of staging, on Kubernetes, with changes; a None removes the key."""
     text = (CHECKOUT / "Pulumi.staging.yaml").read_text(encoding="utf-8")
     plain = {key: value for key, value in yaml.safe_load(text)["config"].items() if not isinstance(value, dict)}
-    return {**plain, "railyard:platform": "kubernetes", **changes}
+    values = {**plain, "railyard:platform": "kubernetes", **changes}
+    return {key: value for key, value in values.items() if value is not None}
 
 
 class _Both(DeclaredInAws):
@@ -48,8 +63,11 @@ class _Both(DeclaredInAws):
         return made, {**outputs, **(COMPUTED.get(args.typ, {}) if self.knows else {})}
 
 
-def _declared(*, knows: bool = True, **changes: Any) -> _Both:
+def declared_platform(*, knows: bool = True, **changes: Any) -> _Both:
     settings = Settings.from_mapping(_config(**changes))
+    # The SDK asks for the thread's event loop, and tests of coroutines that ran before leave none behind.
+    loop = asyncio.new_event_loop()
+    asyncio.set_event_loop(loop)
     kept = _Both(knows)
     set_mocks(kept, project="railyard", stack="staging", preview=not knows)
 
@@ -61,22 +79,26 @@ def _declared(*, knows: bool = True, **changes: Any) -> _Both:
         KubernetesPlatform("railyard-staging", arguments)
 
     run: Callable[[], None] = pulumi.runtime.test(program)  # type: ignore[no-untyped-call]
-    run()
+    try:
+        run()
+    finally:
+        asyncio.set_event_loop(None)
+        loop.close()
     return kept
 
 
-def _in_cluster(kept: _Both) -> Declared:
+def in_cluster(kept: DeclaredInAws) -> Declared:
     objects = [inputs for (kind, _), inputs in kept.resources.items() if kind.startswith("kubernetes:")]
     return Declared(objects=objects)
 
 
 @pytest.fixture(scope="module")
 def whole() -> _Both:
-    return _declared()
+    return declared_platform()
 
 
 def test_the_application_is_as_safe_as_by_itself(whole: _Both) -> None:
-    broken = set(failing(_in_cluster(whole)))
+    broken = set(failing(in_cluster(whole)))
     # The network is the stack's, not the one that the application's own test gives.
     assert broken - OF_SIZE <= {"egress_named"}
     assert set(NAMES) > broken
@@ -85,7 +107,7 @@ def test_the_application_is_as_safe_as_by_itself(whole: _Both) -> None:
 def test_pods_reach_the_stacks_own_data_subnets_and_lnd_alone(whole: _Both) -> None:
     found = {
         port["port"]: {peer["ipBlock"]["cidr"] for peer in rule["to"] if "ipBlock" in peer}
-        for rule in _in_cluster(whole).one("NetworkPolicy", "worker")["spec"]["egress"]
+        for rule in in_cluster(whole).one("NetworkPolicy", "worker")["spec"]["egress"]
         for port in rule["ports"]
     }
     subnets = {f"10.40.{third}.0/24" for third in (128, 129, 130)}
@@ -103,7 +125,7 @@ def test_database_and_cache_let_the_nodes_in_on_their_ports_alone(whole: _Both) 
 
 
 def test_every_secret_of_the_service_is_named_by_arn_and_key(whole: _Both) -> None:
-    for name, it in _in_cluster(whole).of("ExternalSecret").items():
+    for name, it in in_cluster(whole).of("ExternalSecret").items():
         for entry in it["spec"]["data"]:
             assert entry["remoteRef"]["key"].startswith("arn:aws:secretsmanager:"), (name, entry)
             assert entry["remoteRef"]["property"] in {"url", "value", "current", "previous", "version"}, (name, entry)
@@ -117,7 +139,7 @@ def test_the_operators_role_reads_this_stacks_secrets_alone(whole: _Both) -> Non
     assert set(used["Action"]) == {"secretsmanager:GetSecretValue", "secretsmanager:DescribeSecret"}
     assert all(arn.startswith("arn:aws:secretsmanager:") and "*" not in arn for arn in used["Resource"])
     assert decrypted["Action"] == ["kms:Decrypt"]
-    account = _in_cluster(whole).one("ServiceAccount", "payments-secrets")
+    account = in_cluster(whole).one("ServiceAccount", "payments-secrets")
     assert "eks.amazonaws.com/role-arn" in account["metadata"]["annotations"]
 
 
@@ -134,7 +156,7 @@ def test_the_worker_adds_to_the_archive_and_the_auditor_reads_it(whole: _Both) -
     reads, decrypts = _role(whole, "auditor-role")
     assert set(reads["Action"]) == {"s3:ListBucket", "s3:GetObject", "s3:GetObjectRetention"}
     assert decrypts["Action"] == ["kms:Decrypt"]
-    inside = _in_cluster(whole)
+    inside = in_cluster(whole)
     for account in ("payments-worker", "payments-auditor"):
         assert "eks.amazonaws.com/role-arn" in inside.one("ServiceAccount", account)["metadata"]["annotations"]
     stores = {
@@ -155,7 +177,7 @@ def test_the_worker_keeps_the_channel_backups(whole: _Both) -> None:
     assert set(uses["Action"]) == {"kms:GenerateDataKey", "kms:Decrypt"}
     stores = {
         name.rpartition(" ")[2]: entry["value"]
-        for name, pod in _in_cluster(whole).pods().items()
+        for name, pod in in_cluster(whole).pods().items()
         for entry in pod["containers"][0]["env"]
         if entry["name"] == "LND_BACKUP_STORE"
     }
@@ -176,17 +198,17 @@ def test_database_cache_and_backups_have_their_alarms(whole: _Both) -> None:
 
 
 def test_no_value_of_a_secret_is_in_an_object_of_the_cluster(whole: _Both) -> None:
-    text = json.dumps(_in_cluster(whole).objects)
+    text = json.dumps(in_cluster(whole).objects)
     assert "issued-" not in text
     assert "planted-token" not in text
 
 
 def test_a_first_plan_runs_with_unknowns_and_declares_the_same(whole: _Both) -> None:
-    assert set(_declared(knows=False).resources) == set(whole.resources)
+    assert set(declared_platform(knows=False).resources) == set(whole.resources)
 
 
 def test_an_existing_cluster_is_used_as_it_is() -> None:
-    kept = _declared(**EXISTING)
+    kept = declared_platform(**EXISTING)
     assert not [name for kind, name in kept.resources if kind.startswith("aws:eks/")]
     provider = kept.resources["pulumi:providers:kubernetes", "railyard-staging-kubernetes"]
     assert provider["context"] == "payments"
@@ -204,7 +226,7 @@ def test_an_existing_cluster_is_found_by_the_path_of_a_kubeconfig(
     path.write_text("{}", encoding="utf-8")
     by_path: dict[str, Any] = {**EXISTING, "railyard:kubernetesKubeconfig": "~/payments.kubeconfig"}
     del by_path["railyard:kubernetesContext"]
-    kept = _declared(**by_path)
+    kept = declared_platform(**by_path)
     assert not [name for kind, name in kept.resources if kind.startswith("aws:eks/")]
     provider = kept.resources["pulumi:providers:kubernetes", "railyard-staging-kubernetes"]
     assert provider["kubeconfig"] == str(path)
@@ -253,7 +275,5 @@ def test_a_reference_is_taken_apart() -> None:
         remote = remotes({"A": pulumi.Output.from_input("arn:aws:secretsmanager:r:1:secret:x/y-Ab:url::")})["A"]
         pulumi.Output.all(remote.key, remote.property).apply(lambda known: taken.append(tuple(known)))
 
-    set_mocks(Declared(), project="railyard", stack="staging")
-    run: Callable[[], None] = pulumi.runtime.test(program)  # type: ignore[no-untyped-call]
-    run()
+    declared(program)
     assert taken == [("arn:aws:secretsmanager:r:1:secret:x/y-Ab", "url")]
