@@ -16,6 +16,7 @@ from typing import Any
 import yaml
 
 from components.settings import NAMESPACE, Settings, SettingsError
+from components.settings.secrets import GIVEN_URLS
 from operations.checkout import ROOT, State
 from operations.emulated.account import Account, without_own_account
 from operations.emulated.cluster import EmulatedCluster
@@ -29,6 +30,9 @@ from operations.stacks import CLOUD, Opened, opened
 
 # What belongs to the real stack's own secrets provider.
 _SECRETS_OF_THE_REAL_ONE = ("secretsprovider", "encryptedkey", "encryptionsalt")
+# What the stand-ins for the URLs of a given database and cache are made from.
+_OF_GIVEN = tuple(f"{NAMESPACE}:{key}" for key in ("platform", "database", "databasePort", "cache", "cachePort"))
+_GIVEN_URLS = frozenset(f"{NAMESPACE}:{value.key}" for values in GIVEN_URLS.values() for value in values)
 LINKS = ("Pulumi.yaml", "__main__.py", ".venv")
 PACKAGES = ("aws", "docker", "kubernetes", "random")
 
@@ -108,7 +112,11 @@ class EmulatedStack:
             raise OperationError(f"{self.settings.name} is not there: nothing says what the stack {self.name} is.")
         mine = read_settings(self.settings)
         plain = {key: value for key, value in (real.get("config") or {}).items() if not is_secure(value)}
-        secret = {key: value for key, value in (mine.get("config") or {}).items() if is_secure(value)}
+        copied = mine.get("config") or {}
+        secret = {key: value for key, value in copied.items() if is_secure(value)}
+        # As text: an engine that stores a secret may write numbers anew as text.
+        if any(str(plain.get(key)) != str(copied.get(key)) for key in _OF_GIVEN):
+            secret = {key: value for key, value in secret.items() if key not in _GIVEN_URLS}
         copy: dict[str, Any] = {name: value for name, value in real.items() if name not in _SECRETS_OF_THE_REAL_ONE}
         if "encryptionsalt" in mine:
             copy["encryptionsalt"] = mine["encryptionsalt"]

@@ -96,6 +96,28 @@ def test_a_changed_setting_reaches_the_copy_and_its_own_secrets_stay(copied: Emu
     assert copy["encryptionsalt"] == "v1:own"
 
 
+def test_stand_ins_of_given_urls_stay_until_what_they_are_made_from_is_another(copied: EmulatedStack) -> None:
+    real, key = real_settings(copied), "railyard:redisUrl"
+
+    def change(**changes: Any) -> None:
+        content = yaml.safe_load(real.read_text())
+        content["config"] |= {f"railyard:{name}": value for name, value in changes.items()}
+        real.write_text(yaml.safe_dump(content))
+
+    def kept() -> bool:
+        copied.copy_settings()
+        return key in yaml.safe_load(copied.settings.read_text())["config"]
+
+    change(platform="kubernetes", cache="given", cacheCidrs=["10.70.3.0/24"])
+    assert not kept()
+    copy = yaml.safe_load(copied.settings.read_text())
+    copy["config"][key] = {"secure": "v1:own:cipher"}
+    copied.settings.write_text(yaml.safe_dump(copy))
+    assert kept()
+    change(cachePort=6380)
+    assert not kept()
+
+
 def test_wrong_settings_are_all_said_before_anything_is_started(copied: EmulatedStack) -> None:
     real = real_settings(copied)
     text = real.read_text().replace("railyard:minTasks: 2", "railyard:minTasks: 0\n  railyard:nodeSize: big")
