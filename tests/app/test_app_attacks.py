@@ -228,11 +228,11 @@ async def test_requests_that_are_no_http_are_refused_and_the_service_goes_on(por
 
 
 async def test_without_its_database_every_route_says_503_and_when_to_come_back(
-    database: TestDatabase, redis_server: RedisServer
+    database: TestDatabase, own_redis: RedisServer
 ) -> None:
     """Nobody listens where PostgreSQL should be: one sentence, no trace, and no request hangs."""
     url = f"postgresql://payments_app:word@127.0.0.1:{free_port()}/gone"
-    settings = settings_for(database, redis_server.url, database_url=url, database_pool_timeout_seconds=0.2)
+    settings = settings_for(database, own_redis.url, database_url=url, database_pool_timeout_seconds=0.2)
     core = core_for(settings, MemoryRail())
     await core.start()
     try:

@@ -17,7 +17,7 @@ DENIED = {"code": 2, "message": "permission denied", "details": []}
 CALLS = [
     ("GET", "/v1/getinfo", None, {"readonly", "pay"}),
     ("GET", "/v1/balance/channels", None, {"readonly", "pay"}),
-    ("GET", "/v1/balance/blockchain", None, {"readonly", "invoice"}),
+    ("GET", "/v1/balance/blockchain", None, {"readonly", "invoice", "pay"}),
     ("GET", "/v1/channels", None, {"readonly", "pay"}),
     ("GET", "/v1/channels/backup", None, {"readonly", "pay"}),
     ("POST", "/v1/channels/backup/verify", {}, {"readonly", "pay"}),
