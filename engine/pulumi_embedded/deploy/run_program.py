@@ -115,7 +115,7 @@ def configure(args: dict[str, Any], pulumi: Any) -> None:
     )
     if not args["debug"]:
         pulumi.log.debug = ignore  # each message is a call of its own to the engine, which would drop it
-        wait_for_each_output_once(runtime)
+    wait_for_each_output_once(runtime)
 
 
 def wait_for_each_output_once(runtime: Any) -> None:
